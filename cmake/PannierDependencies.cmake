@@ -1,0 +1,44 @@
+# What the loader's side needs from outside: zstd, FlatBuffers' headers and its compiler. The embedder looks for its own.
+find_package(Threads REQUIRED)
+
+# The imported target zstd::libzstd, or with PANNIER_ZSTD_SOURCE the objects of pannier_zstd, which become a part of our library.
+if(PANNIER_ZSTD_SOURCE)
+  if(NOT EXISTS "${PANNIER_ZSTD_SOURCE}/zstd.c" OR NOT EXISTS "${PANNIER_ZSTD_SOURCE}/zstd.h")
+    message(FATAL_ERROR "PANNIER_ZSTD_SOURCE=${PANNIER_ZSTD_SOURCE}: found no zstd.c and zstd.h there, expected both")
+  endif()
+  add_library(pannier_zstd OBJECT "${PANNIER_ZSTD_SOURCE}/zstd.c")
+  set_target_properties(pannier_zstd PROPERTIES POSITION_INDEPENDENT_CODE ON C_VISIBILITY_PRESET hidden)
+  # Else zstd.h exports zstd's functions from our shared library, whatever the compiler's options say.
+  target_compile_definitions(pannier_zstd PRIVATE ZSTD_LEGACY_SUPPORT=0 ZSTDLIB_VISIBLE= ZSTDLIB_VISIBILITY=)
+  set(PANNIER_ZSTD_OBJECTS $<TARGET_OBJECTS:pannier_zstd>)
+  set(PANNIER_ZSTD_LIBRARY "")
+else()
+  find_package(zstd 1.4 MODULE REQUIRED)
+  set(PANNIER_ZSTD_OBJECTS "")
+  set(PANNIER_ZSTD_LIBRARY zstd::libzstd)
+endif()
+
+# flatc and FlatBuffers' headers serve every target, so both are looked for on this machine, whatever is built for.
+find_program(PANNIER_FLATC flatc DOC "FlatBuffers' compiler, of the headers' version" REQUIRED NO_CMAKE_FIND_ROOT_PATH)
+find_path(PANNIER_FLATBUFFERS_INCLUDE flatbuffers/flatbuffers.h DOC "The folder that has flatbuffers/flatbuffers.h" REQUIRED
+  NO_CMAKE_FIND_ROOT_PATH)
+# The folder is often /usr/include, which a cross compiler must not see; the link shows it FlatBuffers' headers and nothing else.
+set(PANNIER_FLATBUFFERS_LINK "${PROJECT_BINARY_DIR}/flatbuffers")
+file(MAKE_DIRECTORY "${PANNIER_FLATBUFFERS_LINK}")
+file(CREATE_LINK "${PANNIER_FLATBUFFERS_INCLUDE}/flatbuffers" "${PANNIER_FLATBUFFERS_LINK}/flatbuffers" SYMBOLIC COPY_ON_ERROR)
+
+# pannier_flatbuffers(TARGET SCHEMA): makes SCHEMA_generated.h in the build tree, a system header to whoever uses TARGET.
+function(pannier_flatbuffers target schema)
+  get_filename_component(name "${schema}" NAME_WE)
+  set(folder "${CMAKE_CURRENT_BINARY_DIR}/generated")
+  set(header "${folder}/${name}_generated.h")
+  add_custom_command(
+    OUTPUT "${header}"
+    COMMAND "${PANNIER_FLATC}" --cpp --scoped-enums -o "${folder}" "${CMAKE_CURRENT_SOURCE_DIR}/${schema}"
+    DEPENDS "${schema}"
+    VERBATIM)
+  add_custom_target(${target}_${name} DEPENDS "${header}")
+  add_dependencies(${target} ${target}_${name})
+  target_sources(${target} PRIVATE "${header}")
+  target_include_directories(${target} SYSTEM PUBLIC "${folder}" "${PANNIER_FLATBUFFERS_LINK}")
+endfunction()

@@ -1,0 +1,47 @@
+# Install rules: headers, the loader, the executable, and what CMake and pkg-config need to find them.
+include(CMakePackageConfigHelpers)
+set(package_dir "${CMAKE_INSTALL_LIBDIR}/cmake/pannier")
+
+install(TARGETS pannier_loader EXPORT pannier-targets)
+if(TARGET pannier)
+  install(TARGETS pannier EXPORT pannier-targets)
+endif()
+install(DIRECTORY "${PROJECT_SOURCE_DIR}/include/pannier" DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}" FILES_MATCHING PATTERN "*.h")
+install(EXPORT pannier-targets NAMESPACE pannier:: DESTINATION "${package_dir}")
+
+get_target_property(loader_type pannier_loader TYPE)
+set(PANNIER_NEEDS_LIBRARIES OFF)
+if(loader_type STREQUAL "STATIC_LIBRARY")
+  set(PANNIER_NEEDS_LIBRARIES ON)
+endif()
+set(PANNIER_NEEDS_ZSTD OFF)
+if(PANNIER_NEEDS_LIBRARIES AND PANNIER_ZSTD_LIBRARY)
+  set(PANNIER_NEEDS_ZSTD ON)
+endif()
+configure_package_config_file("${CMAKE_CURRENT_LIST_DIR}/pannier-config.cmake.in" "${PROJECT_BINARY_DIR}/pannier-config.cmake"
+  INSTALL_DESTINATION "${package_dir}" NO_SET_AND_CHECK_MACRO NO_CHECK_REQUIRED_COMPONENTS_MACRO)
+write_basic_package_version_file("${PROJECT_BINARY_DIR}/pannier-config-version.cmake" COMPATIBILITY SameMinorVersion)
+install(FILES
+  "${PROJECT_BINARY_DIR}/pannier-config.cmake"
+  "${PROJECT_BINARY_DIR}/pannier-config-version.cmake"
+  "${CMAKE_CURRENT_LIST_DIR}/PannierEmbed.cmake"
+  "${CMAKE_CURRENT_LIST_DIR}/Findzstd.cmake"
+  DESTINATION "${package_dir}")
+
+# pannier.pc: a static library's own dependencies stand in Requires and Libs, so that it links with and without --static; what only
+# a linker called through a C compiler needs is private.
+set(pc_requires "")
+set(pc_libs "")
+set(pc_libs_private "")
+if(PANNIER_NEEDS_LIBRARIES)
+  list(TRANSFORM CMAKE_DL_LIBS PREPEND "-l" OUTPUT_VARIABLE pc_libs)
+  list(APPEND pc_libs -pthread)
+  list(JOIN pc_libs " " pc_libs)
+  set(pc_libs_private "-lstdc++")
+  if(PANNIER_NEEDS_ZSTD)
+    set(pc_requires "libzstd")
+  endif()
+endif()
+file(RELATIVE_PATH pc_prefix "/${CMAKE_INSTALL_LIBDIR}/pkgconfig" "/")
+configure_file("${CMAKE_CURRENT_LIST_DIR}/pannier.pc.in" "${PROJECT_BINARY_DIR}/pannier.pc" @ONLY)
+install(FILES "${PROJECT_BINARY_DIR}/pannier.pc" DESTINATION "${CMAKE_INSTALL_LIBDIR}/pkgconfig")

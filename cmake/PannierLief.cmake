@@ -1,0 +1,18 @@
+# LIEF under one name, pannier_lief, whatever the installed version (0.12 to 1.0) calls its target.
+list(APPEND CMAKE_PREFIX_PATH "${PANNIER_DEPENDENCIES_DIR}/lief-0.12.3")
+find_package(LIEF QUIET)
+if(NOT LIEF_FOUND AND PANNIER_BUILD_LIEF)
+  execute_process(COMMAND "${PROJECT_SOURCE_DIR}/cmake/build_lief.sh" "${PANNIER_DEPENDENCIES_DIR}/lief-0.12.3" COMMAND_ERROR_IS_FATAL ANY)
+  find_package(LIEF QUIET)
+endif()
+
+add_library(pannier_lief INTERFACE)
+if(TARGET LIEF::LIEF)
+  set(lief_target LIEF::LIEF)
+elseif(TARGET LIB_LIEF)
+  set(lief_target LIB_LIEF)
+else()
+  message(FATAL_ERROR "LIEF: found none, expected 0.12 to 1.0; set CMAKE_PREFIX_PATH to it, or PANNIER_BUILD_LIEF=ON to build it")
+endif()
+message(STATUS "LIEF: ${LIEF_DIR} (${LIEF_VERSION})")
+target_link_libraries(pannier_lief INTERFACE ${lief_target})

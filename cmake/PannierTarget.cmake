@@ -1,0 +1,40 @@
+# What every target of the project is compiled with: the language, warnings, hardening, sanitizers.
+include(CheckPIESupported)
+check_pie_supported()
+
+set(PANNIER_WARNINGS -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion)
+set(PANNIER_CXX_WARNINGS -Wold-style-cast -Wnon-virtual-dtor)
+
+# pannier_target(NAME STANDARD): flags are set on the target itself rather than through an interface library, which the exported
+# package would have to carry along.
+function(pannier_target name standard)
+  set_target_properties(${name} PROPERTIES
+    CXX_STANDARD ${standard}
+    CXX_STANDARD_REQUIRED ON
+    CXX_EXTENSIONS OFF
+    POSITION_INDEPENDENT_CODE ON
+    CXX_VISIBILITY_PRESET hidden
+    C_VISIBILITY_PRESET hidden
+    VISIBILITY_INLINES_HIDDEN ON)
+  target_compile_definitions(${name} PRIVATE PANNIER_VERSION="${PROJECT_VERSION}" $<$<CONFIG:Debug>:_GLIBCXX_ASSERTIONS>)
+  if(NOT CMAKE_CXX_COMPILER_ID MATCHES "GNU|Clang")
+    return()
+  endif()
+  target_compile_options(${name} PRIVATE ${PANNIER_WARNINGS} "$<$<COMPILE_LANGUAGE:CXX>:${PANNIER_CXX_WARNINGS}>")
+  if(PANNIER_WERROR)
+    target_compile_options(${name} PRIVATE -Werror)
+  endif()
+
+  # GCC warns where _FORTIFY_SOURCE meets -O0, hence only in optimised builds; some distributions predefine it.
+  target_compile_options(${name} PRIVATE
+    "$<$<CONFIG:Release,RelWithDebInfo,MinSizeRel>:-fstack-protector-strong;-U_FORTIFY_SOURCE;-D_FORTIFY_SOURCE=2>")
+  get_target_property(type ${name} TYPE)
+  if(CMAKE_SYSTEM_NAME STREQUAL "Linux" AND type MATCHES "EXECUTABLE|SHARED_LIBRARY")
+    target_link_options(${name} PRIVATE "$<$<CONFIG:Release,RelWithDebInfo,MinSizeRel>:LINKER:-z,relro,-z,now>")
+  endif()
+
+  if(PANNIER_SANITIZE)
+    target_compile_options(${name} PRIVATE -fsanitize=${PANNIER_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+    target_link_options(${name} PUBLIC "$<BUILD_INTERFACE:-fsanitize=${PANNIER_SANITIZE}>")
+  endif()
+endfunction()

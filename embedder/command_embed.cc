@@ -1,0 +1,103 @@
+// `pannier embed` and `pannier restore`.
+#include <fmt/format.h>
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "embedder/commands.h"
+#include "embedder/restore.h"
+#include "embedder/terminal.h"
+#include "src/text.h"
+
+namespace pannier {
+namespace {
+
+nlohmann::json ToJson(const std::string& target, const EmbedSummary& summary, bool dry_run) {
+  nlohmann::json artifacts = nlohmann::json::array();
+  for (const ArtifactSummary& artifact : summary.artifacts) {
+    nlohmann::json entry = {{"name", artifact.name}, {"bytes", artifact.size}, {"stored_bytes", artifact.stored_size}};
+    if (artifact.tensors != 0) entry["tensors"] = artifact.tensors;
+    if (!artifact.note.empty()) entry["note"] = artifact.note;
+    artifacts.push_back(std::move(entry));
+  }
+  nlohmann::json edits = nlohmann::json::array();
+  for (const Edit& edit : summary.plan.edits) {
+    edits.push_back({{"offset", edit.offset}, {"bytes", HexBytes(edit.bytes.data(), edit.bytes.size())}});
+  }
+  nlohmann::json sections = nlohmann::json::array();
+  for (const PlannedSection& section : summary.sections) {
+    sections.push_back({{"name", section.name}, {"payload_offset", section.offset}, {"bytes", section.size}});
+  }
+  return {{"bundle", target},
+          {"written", !dry_run},
+          {"host_bytes", summary.host_size},
+          {"bundle_bytes", summary.bundle_size},
+          {"host_bytes_changed", summary.host_bytes_changed},
+          {"mapped", summary.is_mapped},
+          {"why_not_mapped", summary.why_not_mapped},
+          {"artifacts", artifacts},
+          {"sections", sections},
+          {"edits", edits}};
+}
+
+void PrintPlan(const EmbedSummary& summary) {
+  for (const MovedSection& section : summary.moved) {
+    fmt::print("  move   {:<18} {:>8} bytes from {:#x} into the payload\n", section.name, section.size, section.old_offset);
+  }
+  for (const Edit& edit : summary.plan.edits) fmt::print("  change {:>5} bytes at {:#x}\n", edit.bytes.size(), edit.offset);
+  for (const PlannedSection& section : summary.sections) {
+    fmt::print("  add    {:<18} {:>8} bytes\n", Printable(section.name), section.size);
+  }
+}
+
+void PrintSummary(const std::string& target, const EmbedSummary& summary, bool dry_run) {
+  fmt::print("{}{}: {} (host {}, {} of its bytes changed)\n", dry_run ? "would write " : "", Printable(target), HumanSize(summary.bundle_size), HumanSize(summary.host_size),
+             summary.host_bytes_changed);
+  for (const ArtifactSummary& artifact : summary.artifacts) {
+    const std::string tensors = artifact.tensors != 0 ? fmt::format(", {} tensors", artifact.tensors) : "";
+    fmt::print("  {:<12} {:>10} stored as {:>10}{}\n", Printable(artifact.name), HumanSize(artifact.size), HumanSize(artifact.stored_size), tensors);
+    if (!artifact.note.empty()) fmt::print("    kept as one blob, not per tensor: {}\n", artifact.note);
+  }
+  if (!summary.is_mapped) {
+    fmt::print("  in the file only, not mapped by the OS: {}\n  (the loader reads it from the file; llvm-strip removes it)\n", summary.why_not_mapped);
+  }
+  if (dry_run) PrintPlan(summary);
+}
+
+}  // namespace
+
+Result<int> RunEmbed(const EmbedCommand& command, const OutputStyle& style) {
+  const std::string target = command.output.empty() ? command.host : command.output;
+  std::uint64_t total = 0;
+  for (const NamedPath& artifact : command.artifacts) {
+    std::error_code ignored;
+    const auto size = std::filesystem::file_size(artifact.path, ignored);
+    if (!ignored) total += size;
+  }
+  Result<EmbedSummary> summary = [&] {
+    Progress progress("embedding", total, !style.quiet && !style.json);
+    EmbedOptions options = command.options;
+    options.encode.progress = [&progress](std::uint64_t bytes) { progress.Advance(bytes); };
+    return Embed(command.host, command.artifacts, target, options);
+  }();
+  if (!summary.ok()) return summary.TakeStatus();
+  if (style.json) {
+    fmt::print("{}\n", ToJson(target, *summary, command.options.dry_run).dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
+  } else if (!style.quiet) {
+    PrintSummary(target, *summary, command.options.dry_run);
+  }
+  return kExitDone;
+}
+
+Result<int> RunRestore(const std::string& bundle, const std::string& output, const OutputStyle& style) {
+  const std::string target = output.empty() ? bundle : output;
+  PANNIER_CHECK_OK(Restore(bundle, target));
+  if (style.json) {
+    fmt::print("{}\n", nlohmann::json{{"restored", target}}.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
+  } else if (!style.quiet) {
+    fmt::print("{}: restored to the host as it was\n", Printable(target));
+  }
+  return kExitDone;
+}
+
+}  // namespace pannier

@@ -1,0 +1,94 @@
+// `pannier extract`.
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "embedder/artifact_stream.h"
+#include "embedder/commands.h"
+#include "embedder/opened_bundle.h"
+#include "embedder/output_file.h"
+#include "embedder/terminal.h"
+#include "src/format.h"
+#include "src/text.h"
+
+namespace pannier {
+namespace {
+
+Status WriteToStdout(ByteView bytes) {
+  while (!bytes.empty()) {
+    const ssize_t written = write(STDOUT_FILENO, bytes.data(), bytes.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) return SystemError("stdout", errno);
+    bytes = ByteView(bytes.data() + written, bytes.size() - static_cast<std::size_t>(written));
+  }
+  return {};
+}
+
+// graph as STEM.json, params as STEM.params, others under their names, which hold no slash (IsArtifactName).
+std::string FileName(const std::string& bundle, std::string_view artifact) {
+  const std::string stem = std::filesystem::path(bundle).stem().string();
+  if (artifact == kGraphArtifact) return stem + ".json";
+  if (artifact == kParamsArtifact) return stem + ".params";
+  return std::string(artifact);
+}
+
+Status ExtractToFile(const OpenedBundle& bundle, const format::Artifact& artifact, const std::string& path) {
+  PANNIER_TRY(OutputFile out, OutputFile::Create(path, nullptr).WithContext(Printable(path)));
+  std::uint64_t at = 0;
+  PANNIER_CHECK_OK(StreamArtifact(bundle.file, bundle.reader, artifact, 0, [&](ByteView bytes) {
+    const std::uint64_t begin = at;
+    at += bytes.size();
+    return out.WriteAt(begin, bytes).WithContext(Printable(path));
+  }));
+  return out.Commit().WithContext(Printable(path));
+}
+
+Result<std::vector<std::uint32_t>> SelectArtifacts(const ExtractCommand& command, const BundleReader& reader) {
+  std::vector<std::uint32_t> selected;
+  for (const std::string& name : command.names) {
+    const auto index = reader.FindArtifact(name);
+    if (index) {
+      selected.push_back(*index);
+      continue;
+    }
+    std::string known;
+    for (std::uint32_t i = 0; i < reader.artifact_count(); ++i) known += StrCat(known.empty() ? "" : ", ", "\"", Printable(ToText(reader.artifact(i).name())), "\"");
+    return {ErrorCode::kNotFound, StrCat("no artifact \"", Printable(name), "\"; it has ", known.empty() ? "none" : known)};
+  }
+  for (std::uint32_t i = 0; command.names.empty() && i < reader.artifact_count(); ++i) selected.push_back(i);
+  return selected;
+}
+
+}  // namespace
+
+Result<int> RunExtract(const ExtractCommand& command, const OutputStyle& style) {
+  PANNIER_TRY(const OpenedBundle bundle, OpenedBundle::Open(command.bundle).WithContext(Printable(command.bundle)));
+  PANNIER_TRY(const std::vector<std::uint32_t> selected, SelectArtifacts(command, bundle.reader).WithContext(Printable(command.bundle)));
+  if (command.output == "-") {
+    if (selected.size() != 1) return {ErrorCode::kInvalidArgument, StrCat("`-o -` takes one artifact: found ", selected.size(), "; name the one to write")};
+    PANNIER_CHECK_OK(
+        StreamArtifact(bundle.file, bundle.reader, bundle.reader.artifact(selected.front()), 0, &WriteToStdout).WithContext(Printable(command.bundle)));
+    return kExitDone;
+  }
+  std::error_code error;
+  std::filesystem::create_directories(command.output, error);
+  if (error) return {ErrorCode::kIo, StrCat(Printable(command.output), ": cannot make the folder: ", error.message())};
+  nlohmann::json files = nlohmann::json::array();
+  for (const std::uint32_t i : selected) {
+    const format::Artifact& artifact = bundle.reader.artifact(i);
+    const std::string path = (std::filesystem::path(command.output) / FileName(command.bundle, ToText(artifact.name()))).string();
+    PANNIER_CHECK_OK(ExtractToFile(bundle, artifact, path).WithContext(Printable(command.bundle)));
+    if (style.json) {
+      files.push_back({{"artifact", ToText(artifact.name())}, {"file", path}, {"bytes", artifact.size()}, {"sha256", ToDigest(*artifact.sha256()).Hex()}});
+    } else if (!style.quiet) {
+      fmt::print("{}: {}\n", Printable(path), HumanSize(artifact.size()));
+    }
+  }
+  if (style.json) fmt::print("{}\n", nlohmann::json{{"files", files}}.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
+  return kExitDone;
+}
+
+}  // namespace pannier

@@ -1,0 +1,134 @@
+// `pannier inspect`: what is inside, section by section, tensor by tensor.
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "embedder/commands.h"
+#include "embedder/opened_bundle.h"
+#include "embedder/terminal.h"
+#include "src/params_walk.h"
+#include "src/text.h"
+
+namespace pannier {
+namespace {
+
+std::string ShapeText(const std::vector<std::int64_t>& shape) {
+  std::string text;
+  for (const std::int64_t dimension : shape) text += StrCat(text.empty() ? "" : ", ", dimension);
+  return "(" + text + ")";
+}
+
+// "store", "zstd", or both where chunks differ.
+Result<std::string> CodecText(const ChunkedContent& content) {
+  bool stored = false;
+  bool compressed = false;
+  for (std::uint64_t i = 0; i < content.chunk_count(); ++i) {
+    PANNIER_TRY(const ChunkRecord record, content.Record(i));
+    (record.codec == Codec::kStore ? stored : compressed) = true;
+  }
+  return std::string(stored && compressed ? "store, zstd" : compressed ? "zstd" : "store");
+}
+
+Result<nlohmann::json> DescribeTensors(const TensorReader& tensors) {
+  nlohmann::json list = nlohmann::json::array();
+  for (std::uint32_t i = 0; i < tensors.size(); ++i) {
+    const format::Tensor& tensor = tensors[i];
+    PANNIER_TRY(const ChunkedContent content, tensors.Content(i));
+    PANNIER_TRY(const std::uint64_t stored, content.StoredBytes());
+    PANNIER_TRY(const std::string codec, CodecText(content));
+    list.push_back({{"name", ToText(tensor.name())},
+                    {"dtype", DataTypeName(DataTypeOf(tensor))},
+                    {"shape", ShapeOf(tensor)},
+                    {"bytes", tensor.size()},
+                    {"stored_bytes", stored},
+                    {"codec", codec}});
+  }
+  return list;
+}
+
+Result<nlohmann::json> DescribeArtifact(const BundleReader& reader, const format::Artifact& artifact) {
+  nlohmann::json entry = {{"name", ToText(artifact.name())},
+                          {"kind", artifact.kind() == format::ArtifactKind::TvmParams ? "params" : "blob"},
+                          {"bytes", artifact.size()},
+                          {"stored_bytes", artifact.stored_size()},
+                          {"section", ToText(reader.manifest().sections()->Get(artifact.section())->name())},
+                          {"sha256", ToDigest(*artifact.sha256()).Hex()}};
+  if (artifact.kind() == format::ArtifactKind::Blob) {
+    PANNIER_TRY(const ChunkedContent content, reader.BlobContent(artifact));
+    PANNIER_TRY(entry["codec"], CodecText(content));
+    return entry;
+  }
+  PANNIER_TRY(const TensorReader tensors, reader.Tensors(artifact));
+  PANNIER_TRY(entry["tensors"], DescribeTensors(tensors));
+  return entry;
+}
+
+// The one description that both outputs are made of.
+Result<nlohmann::json> Describe(const OpenedBundle& bundle, const std::string& path) {
+  const BundleReader& reader = bundle.reader;
+  const format::Manifest& manifest = reader.manifest();
+  nlohmann::json json = {{"bundle", path},
+                         {"format_version", fmt::format("{}.{}", manifest.version_major(), manifest.version_minor())},
+                         {"producer", ToText(manifest.producer())},
+                         {"format", "elf"},
+                         {"mapped", manifest.placement() == format::Placement::Mapped},
+                         {"bytes", bundle.file.bytes().size()},
+                         {"host_bytes", manifest.host()->size()},
+                         {"host_sha256", ToDigest(*manifest.host()->sha256()).Hex()},
+                         {"file_digest", reader.anchor().manifest_sha256.Hex()},
+                         {"image_digest", ToDigest(*manifest.image()->sha256()).Hex()},
+                         {"payload_offset", reader.payload().anchor_file_offset},
+                         {"payload_bytes", manifest.payload_size()}};
+  nlohmann::json sections = nlohmann::json::array();
+  for (const format::Section* section : *manifest.sections()) {
+    sections.push_back({{"name", ToText(section->name())}, {"payload_offset", section->offset()}, {"bytes", section->size()}});
+  }
+  json["sections"] = std::move(sections);
+  nlohmann::json artifacts = nlohmann::json::array();
+  for (std::uint32_t i = 0; i < reader.artifact_count(); ++i) {
+    PANNIER_TRY(nlohmann::json entry, DescribeArtifact(reader, reader.artifact(i)).WithContext(StrCat("artifact \"", Printable(ToText(reader.artifact(i).name())), "\"")));
+    artifacts.push_back(std::move(entry));
+  }
+  json["artifacts"] = std::move(artifacts);
+  return json;
+}
+
+std::string Text(const nlohmann::json& value) { return Printable(value.get_ref<const std::string&>()); }
+
+std::string Size(const nlohmann::json& value) { return HumanSize(value.get<std::uint64_t>()); }
+
+void Print(const nlohmann::json& json) {
+  fmt::print("{}: {} (host {}, payload {} at {:#x}, {})\n", Text(json["bundle"]), Size(json["bytes"]), Size(json["host_bytes"]), Size(json["payload_bytes"]),
+             json["payload_offset"].get<std::uint64_t>(), json["mapped"].get<bool>() ? "mapped" : "in the file only");
+  fmt::print("  made by {}, format {}\n", Text(json["producer"]), Text(json["format_version"]));
+  fmt::print("  file digest  {}\n  image digest {}\n  host sha-256 {}\n", Text(json["file_digest"]), Text(json["image_digest"]), Text(json["host_sha256"]));
+  fmt::print("\n{:<20} {:>12}\n", "SECTION", "BYTES");
+  for (const auto& section : json["sections"]) fmt::print("{:<20} {:>12}\n", Text(section["name"]), section["bytes"].get<std::uint64_t>());
+  for (const auto& artifact : json["artifacts"]) {
+    fmt::print("\nartifact {}: {}, stored as {}{}\n  sha-256 {}\n", Text(artifact["name"]), Size(artifact["bytes"]), Size(artifact["stored_bytes"]),
+               artifact.contains("codec") ? fmt::format(" ({})", Text(artifact["codec"])) : "", Text(artifact["sha256"]));
+    if (!artifact.contains("tensors")) continue;
+    std::size_t width = 6;
+    for (const auto& tensor : artifact["tensors"]) width = std::max(width, Text(tensor["name"]).size());
+    fmt::print("  {:<{}}  {:<10} {:<24} {:>12} {:>12}  {}\n", "TENSOR", width, "DTYPE", "SHAPE", "BYTES", "STORED", "CODEC");
+    for (const auto& tensor : artifact["tensors"]) {
+      fmt::print("  {:<{}}  {:<10} {:<24} {:>12} {:>12}  {}\n", Text(tensor["name"]), width, Text(tensor["dtype"]), ShapeText(tensor["shape"].get<std::vector<std::int64_t>>()),
+                 tensor["bytes"].get<std::uint64_t>(), tensor["stored_bytes"].get<std::uint64_t>(), Text(tensor["codec"]));
+    }
+  }
+}
+
+}  // namespace
+
+Result<int> RunInspect(const std::string& path, const OutputStyle& style) {
+  PANNIER_TRY(const OpenedBundle bundle, OpenedBundle::Open(path).WithContext(Printable(path)));
+  PANNIER_TRY(const nlohmann::json json, Describe(bundle, path).WithContext(Printable(path)));
+  if (style.json) {
+    fmt::print("{}\n", json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
+  } else {
+    Print(json);
+  }
+  return kExitDone;
+}
+
+}  // namespace pannier

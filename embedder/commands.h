@@ -1,0 +1,52 @@
+// Commands: what each subcommand of `pannier` does once its arguments are known; text or JSON goes to stdout.
+#ifndef PANNIER_EMBEDDER_COMMANDS_H_
+#define PANNIER_EMBEDDER_COMMANDS_H_
+
+#include <string>
+#include <vector>
+
+#include "embedder/embed.h"
+#include "src/result.h"
+
+namespace pannier {
+
+struct OutputStyle {
+  bool json = false;
+  bool quiet = false;
+};
+
+// Exit statuses, for all commands.
+inline constexpr int kExitDone = 0;
+inline constexpr int kExitDiffers = 1;  // the check failed
+inline constexpr int kExitRefused = 2;  // bad usage or bad input, nothing written
+
+struct EmbedCommand {
+  std::string host;
+  std::string output;  // empty: replaces the host
+  std::vector<NamedPath> artifacts;
+  EmbedOptions options;
+};
+Result<int> RunEmbed(const EmbedCommand& command, const OutputStyle& style);
+
+Result<int> RunInspect(const std::string& bundle, const OutputStyle& style);
+
+struct ExtractCommand {
+  std::string bundle;
+  std::vector<std::string> names;  // empty: all
+  std::string output;              // a folder, or "-" for stdout
+};
+Result<int> RunExtract(const ExtractCommand& command, const OutputStyle& style);
+
+struct VerifyCommand {
+  std::string bundle;
+  bool image = false;
+  unsigned threads = 0;
+};
+Result<int> RunVerify(const VerifyCommand& command, const OutputStyle& style);
+
+// Empty output: replaces the bundle.
+Result<int> RunRestore(const std::string& bundle, const std::string& output, const OutputStyle& style);
+
+}  // namespace pannier
+
+#endif  // PANNIER_EMBEDDER_COMMANDS_H_

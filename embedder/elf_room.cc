@@ -1,0 +1,256 @@
+// Room for one more program header: what lies behind the table slides up or leaves.
+//
+// A thing may slide or leave only if we know every pointer to it:
+//   - a note (or .interp) is found through its program headers alone, so it slides, and they follow;
+//   - a table of the dynamic linker (.gnu.hash, .dynsym, ...) is found through one tag of the dynamic section, so it leaves.
+// Whatever a symbol points into stays: code may refer to it in ways that no table lists.
+#include "embedder/elf_room.h"
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "src/text.h"
+
+namespace pannier {
+namespace {
+
+// gABI figure 5-10 and the GNU extensions: tags whose value is the address of one table.
+struct TableTag {
+  std::uint64_t tag;
+  std::string_view section;
+};
+constexpr std::array<TableTag, 7> kMovableTables = {{{4, ".hash"},
+                                                     {5, ".dynstr"},
+                                                     {6, ".dynsym"},
+                                                     {0x6ffffef5, ".gnu.hash"},
+                                                     {0x6ffffff0, ".gnu.version"},
+                                                     {0x6ffffffc, ".gnu.version_d"},
+                                                     {0x6ffffffe, ".gnu.version_r"}}};
+constexpr std::uint64_t kTagHash = 4;
+constexpr std::uint64_t kTagSymbols = 6;
+constexpr std::uint64_t kTagGnuHash = 0x6ffffef5;
+
+// Core dumps keep the first page of a mapped file, and with it the build id.
+constexpr std::uint64_t kFirstPage = 4096;
+
+// What lies behind the program headers, in the order of the file.
+struct Occupant {
+  std::string name;
+  std::uint64_t offset = 0;
+  std::uint64_t size = 0;
+  std::uint64_t align = 1;
+  bool slides = false;
+  const DynamicEntry* pointer = nullptr;  // to what may leave
+};
+
+bool IsHeadSegment(std::uint32_t type) {
+  return type == elf::kSegmentNote || type == elf::kSegmentGnuProperty || type == elf::kSegmentInterpreter;
+}
+
+const TableTag* FindTag(std::uint64_t tag) {
+  const auto* const found = std::find_if(kMovableTables.begin(), kMovableTables.end(), [&](const TableTag& table) { return table.tag == tag; });
+  return found != kMovableTables.end() ? found : nullptr;
+}
+
+// The entry of the dynamic section that leads to a movable table at this address.
+const DynamicEntry* FindPointer(const HostModel& host, std::uint64_t address) {
+  const DynamicEntry* found = nullptr;
+  for (const DynamicEntry& entry : host.dynamic) {
+    if (entry.value != address || FindTag(entry.tag) == nullptr) continue;
+    if (found != nullptr) return nullptr;  // two tags, one address: more than we know
+    found = &entry;
+  }
+  return found;
+}
+
+// Does a symbol point into the section, other than the one that stands for the section itself?
+bool IsPinned(const HostModel& host, std::size_t section) {
+  return std::any_of(host.symbols.begin(), host.symbols.end(),
+                     [&](const HostSymbol& symbol) { return symbol.section == section && !symbol.is_section_symbol; });
+}
+
+std::vector<Occupant> OccupantsFromSections(const HostModel& host, std::uint64_t table_end) {
+  std::vector<Occupant> occupants;
+  for (std::size_t i = 1; i < host.sections.size(); ++i) {
+    const elf::Section& section = host.sections[i];
+    if (!section.has_bytes() || section.size == 0 || section.offset + section.size <= table_end) continue;
+    Occupant occupant;
+    occupant.name = std::string(section.name);
+    occupant.offset = section.offset;
+    occupant.size = section.size;
+    occupant.align = std::max<std::uint64_t>(section.align, 1);
+    if (section.is_allocated() && IsPowerOfTwo(occupant.align) && !IsPinned(host, i)) {
+      occupant.slides = std::any_of(host.segments.begin(), host.segments.end(), [&](const elf::Segment& segment) {
+        return IsHeadSegment(segment.type) && section.offset >= segment.offset && FitsWithin(section.offset - segment.offset, section.size, segment.filesz);
+      });
+      if (!occupant.slides) occupant.pointer = FindPointer(host, section.address);
+    }
+    occupants.push_back(std::move(occupant));
+  }
+  return occupants;
+}
+
+std::optional<std::uint64_t> FileOffsetOf(const HostModel& host, std::uint64_t address) {
+  for (const elf::Segment& segment : host.segments) {
+    if (segment.type == elf::kSegmentLoad && address >= segment.vaddr && address - segment.vaddr < segment.filesz) {
+      return segment.offset + (address - segment.vaddr);
+    }
+  }
+  return std::nullopt;
+}
+
+// The size of .hash, or of .gnu.hash with the chains followed to their last symbol (docs: "GNU hash ELF sections", binutils' elflink.c).
+std::optional<std::uint64_t> HashTableSize(const HostModel& host, std::uint64_t tag, std::uint64_t offset) {
+  auto word = [&](std::uint64_t at) { return host.bytes.Read<std::uint32_t>(at, host.header.order); };
+  if (tag == kTagHash) {
+    const auto buckets = word(offset);
+    const auto chains = word(offset + 4);
+    if (!buckets || !chains) return std::nullopt;
+    return 4 * (2 + std::uint64_t{*buckets} + *chains);
+  }
+  const auto buckets = word(offset);
+  const auto first_symbol = word(offset + 4);
+  const auto bloom_words = word(offset + 8);
+  if (!buckets || !first_symbol || !bloom_words) return std::nullopt;
+  const std::uint64_t bucket_table = offset + 16 + std::uint64_t{*bloom_words} * host.header.word_size();
+  const std::uint64_t chain_table = bucket_table + std::uint64_t{*buckets} * 4;
+  if (!host.bytes.Contains(bucket_table, std::uint64_t{*buckets} * 4)) return std::nullopt;
+  std::uint32_t last = 0;
+  for (std::uint64_t i = 0; i < *buckets; ++i) last = std::max(last, *word(bucket_table + 4 * i));
+  if (last < *first_symbol) return chain_table - offset;
+  for (std::uint64_t i = last - *first_symbol;; ++i) {
+    const auto entry = word(chain_table + 4 * i);
+    if (!entry) return std::nullopt;
+    if ((*entry & 1) != 0) return chain_table + 4 * (i + 1) - offset;
+  }
+}
+
+// For a file without section headers: what leads to a table says where it begins; its own content must say where it ends.
+std::vector<Occupant> OccupantsFromDynamic(const HostModel& host, std::uint64_t table_end) {
+  std::vector<Occupant> occupants;
+  for (const elf::Segment& segment : host.segments) {
+    if (!IsHeadSegment(segment.type) || segment.offset < table_end || segment.filesz == 0) continue;
+    const bool known = std::any_of(occupants.begin(), occupants.end(), [&](const Occupant& other) {
+      return segment.offset >= other.offset && segment.offset + segment.filesz <= other.offset + other.size;
+    });
+    if (!known) occupants.push_back({"a note", segment.offset, segment.filesz, std::max<std::uint64_t>(segment.align, 1), true, nullptr});
+  }
+  for (const DynamicEntry& entry : host.dynamic) {
+    if (FindPointer(host, entry.value) != &entry) continue;
+    const auto offset = FileOffsetOf(host, entry.value);
+    if (!offset || *offset < table_end) continue;
+    std::optional<std::uint64_t> size;
+    if (entry.tag == kTagHash || entry.tag == kTagGnuHash) size = HashTableSize(host, entry.tag, *offset);
+    if (entry.tag == kTagSymbols && host.dynamic_symbol_count > 0) size = host.dynamic_symbol_count * (host.header.is_64 ? 24 : 16);
+    const bool leaves = size && host.bytes.Contains(*offset, *size);
+    occupants.push_back({std::string(FindTag(entry.tag)->section), *offset, leaves ? *size : 1, host.header.word_size(), false, leaves ? &entry : nullptr});
+  }
+  return occupants;
+}
+
+// Bytes that no table of the file accounts for may be overwritten if they are filler: one value all over (zero, or patchelf's 'X').
+bool IsFiller(const HostModel& host, std::uint64_t begin, std::uint64_t end) {
+  if (begin >= end) return true;
+  const auto gap = host.bytes.Slice(begin, end - begin);
+  return gap && std::all_of(gap->begin(), gap->end(), [&](std::uint8_t byte) { return byte == *gap->begin(); });
+}
+
+// Does the table, one entry longer, still lie in the segment that maps it?
+bool StaysMapped(const HostModel& host, std::uint64_t table, std::uint64_t old_end, std::uint64_t new_end) {
+  for (const elf::Segment& segment : host.segments) {
+    if (segment.type != elf::kSegmentLoad || table < segment.offset || old_end > segment.offset + segment.filesz) continue;
+    return new_end <= segment.offset + segment.filesz;
+  }
+  return true;
+}
+
+// An unused entry can be ours, unless a PT_LOAD follows: PT_LOADs must ascend by address, and ours is the highest.
+std::optional<std::uint32_t> FindUnusedEntry(const HostModel& host) {
+  for (std::uint32_t i = host.header.segment_count; i-- > 0;) {
+    if (host.segments[i].type == elf::kSegmentNull) return i;
+    if (host.segments[i].type == elf::kSegmentLoad) break;
+  }
+  return std::nullopt;
+}
+
+Status NoRoom(std::string why) { return {ErrorCode::kUnsupported, std::move(why)}; }
+
+// Each program header of a note covers slid bytes only, or none.
+Status CheckHeadSegments(const HostModel& host, const std::vector<SlidRange>& slid) {
+  for (const elf::Segment& segment : host.segments) {
+    if (!IsHeadSegment(segment.type) || segment.filesz == 0) continue;
+    std::uint64_t covered = 0;
+    for (const SlidRange& range : slid) {
+      const std::uint64_t begin = std::max(range.offset, segment.offset);
+      const std::uint64_t end = std::min(range.offset + range.size, segment.offset + segment.filesz);
+      if (end > begin) covered += end - begin;
+    }
+    const bool starts_slid = std::any_of(slid.begin(), slid.end(), [&](const SlidRange& range) { return range.offset == segment.offset; });
+    if (covered != 0 && !starts_slid) return NoRoom("a program header covers a part of the notes that have to move");
+    if (covered == 0) continue;
+    // Whatever the segment holds behind its sections (alignment) slides with it, so all of it must be before the last slid byte.
+    if (segment.offset + segment.filesz > slid.back().offset + slid.back().size) return NoRoom("a note reaches beyond the sections that can move");
+  }
+  return {};
+}
+
+}  // namespace
+
+Status MakeElfRoom(const HostModel& host, ElfPlacement& placement) {
+  const elf::Header& header = host.header;
+  if (const auto unused = FindUnusedEntry(host)) {
+    placement.segment_entry = *unused;
+    return {};
+  }
+  placement.segment_entry = header.segment_count;
+  if (header.segment_count + 1 >= elf::kExtendedSegmentCount) return NoRoom("there are too many program headers");
+  const std::uint64_t table_end = header.segment_offset + std::uint64_t{header.segment_count} * header.segment_entry_size();
+  const std::uint64_t need = header.segment_entry_size();
+  if (!StaysMapped(host, header.segment_offset, table_end, table_end + need)) return NoRoom("the segment that maps the program headers ends with them");
+  if (header.section_offset != 0 && header.section_offset >= table_end && header.section_offset < table_end + need) {
+    return NoRoom("the section headers follow the program headers");  // and tools that do not write them anew rely on the place
+  }
+
+  std::vector<Occupant> occupants = host.sections.empty() ? OccupantsFromDynamic(host, table_end) : OccupantsFromSections(host, table_end);
+  std::sort(occupants.begin(), occupants.end(), [](const Occupant& a, const Occupant& b) { return a.offset < b.offset; });
+  std::uint64_t slide = need;
+  for (const Occupant& occupant : occupants) {
+    if (occupant.slides) slide = AlignUp(slide, std::min<std::uint64_t>(occupant.align, 64));
+  }
+
+  std::uint64_t taken = table_end + need;  // the end of what stands in its new place
+  std::uint64_t known = table_end;         // the end of what has been looked at, in its old place
+  for (const Occupant& occupant : occupants) {
+    if (occupant.offset >= taken) break;
+    if (!IsFiller(host, known, occupant.offset)) return NoRoom("unknown bytes follow the program headers");
+    known = std::max(known, occupant.offset + occupant.size);
+    if (occupant.pointer != nullptr) {
+      MovedSection moved;
+      moved.name = occupant.name;
+      moved.old_offset = occupant.offset;
+      moved.size = occupant.size;
+      moved.align = std::max<std::uint64_t>(occupant.align, 8);
+      moved.pointer_offset = occupant.pointer->file_offset + header.word_size();
+      placement.moved.push_back(std::move(moved));
+    } else if (occupant.slides) {
+      const std::uint64_t end = occupant.offset + occupant.size + slide;
+      if (occupant.offset < kFirstPage && end > kFirstPage) return NoRoom("the notes would leave the file's first page, where core dumps look for the build id");
+      placement.slid.push_back({occupant.offset, occupant.size});
+      taken = end;
+    } else {
+      return NoRoom(StrCat(occupant.name.empty() ? "a section without a name" : Printable(occupant.name), " follows the program headers and cannot be moved"));
+    }
+  }
+  if (!IsFiller(host, known, taken)) return NoRoom("unknown bytes follow the program headers");
+  if (!placement.slid.empty()) placement.slide = slide;
+  if (!placement.slid.empty()) PANNIER_CHECK_OK(CheckHeadSegments(host, placement.slid));
+  return {};
+}
+
+}  // namespace pannier

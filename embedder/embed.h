@@ -1,0 +1,48 @@
+// Embed: from a host and artifact files to a bundle, checked before it takes the target's place.
+#ifndef PANNIER_EMBEDDER_EMBED_H_
+#define PANNIER_EMBEDDER_EMBED_H_
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "embedder/artifact_input.h"
+#include "embedder/edit_plan.h"
+#include "embedder/encoder.h"
+#include "src/result.h"
+
+namespace pannier {
+
+struct EmbedOptions {
+  EncodeOptions encode;
+  bool force = false;    // the host may be a bundle: it is restored first
+  bool dry_run = false;  // plan and encode, write nothing
+};
+
+struct ArtifactSummary {
+  std::string name;
+  std::uint64_t size = 0;
+  std::uint64_t stored_size = 0;
+  std::uint64_t tensors = 0;  // 0 for a blob
+  std::string note;           // e.g. why params are kept as one blob
+};
+
+struct EmbedSummary {
+  std::uint64_t host_size = 0;
+  std::uint64_t bundle_size = 0;
+  std::uint64_t host_bytes_changed = 0;
+  bool is_mapped = true;
+  std::string why_not_mapped;
+  std::vector<ArtifactSummary> artifacts;
+  std::vector<MovedSection> moved;
+  std::vector<PlannedSection> sections;
+  EditPlan plan;
+};
+
+// Replaces `target` (or makes it) in one step. On any error nothing has changed.
+Result<EmbedSummary> Embed(const std::string& host_path, const std::vector<NamedPath>& artifacts, const std::string& target, const EmbedOptions& options);
+
+}  // namespace pannier
+
+#endif  // PANNIER_EMBEDDER_EMBED_H_

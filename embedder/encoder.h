@@ -1,0 +1,54 @@
+// Encoder: streams artifacts into a payload, chunk by chunk, on all cores, with memory that does not grow.
+#ifndef PANNIER_EMBEDDER_ENCODER_H_
+#define PANNIER_EMBEDDER_ENCODER_H_
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "embedder/artifact_input.h"
+#include "embedder/output_file.h"
+#include "src/format.h"
+#include "src/result.h"
+#include "src/sha256.h"
+
+namespace pannier {
+
+enum class CodecChoice { kAuto, kStore, kZstd };
+
+struct EncodeOptions {
+  CodecChoice codec = CodecChoice::kAuto;
+  int level = 3;         // zstd's
+  unsigned threads = 0;  // 0: one for each processor
+  std::function<void(std::uint64_t bytes)> progress;  // original bytes done since the last call; may be empty
+};
+
+// What became of one piece of content (a blob, or a tensor).
+struct EncodedContent {
+  std::uint64_t first_chunk = 0;  // into EncodedArtifact::chunk_table
+  std::uint64_t chunk_count = 0;
+};
+
+struct EncodedArtifact {
+  std::uint64_t offset = 0;  // from the anchor: where its stored bytes begin
+  std::uint64_t stored_size = 0;
+  std::uint64_t align = 1;
+  Sha256Digest sha256;                    // of the input file
+  std::vector<std::uint8_t> chunk_table;  // ChunkRecords
+  std::vector<EncodedContent> contents;   // one for a blob, one for each tensor of params
+};
+
+// Where stored bytes go. With a null file nothing is written: a dry run.
+struct PayloadTarget {
+  OutputFile* file = nullptr;
+  std::uint64_t anchor_offset = 0;   // in the file
+  std::uint64_t anchor_address = 0;  // what alignment is counted by; congruent to anchor_offset modulo a page
+};
+
+// Encodes an artifact so that its stored bytes begin at or behind `payload_offset`.
+Result<EncodedArtifact> EncodeArtifact(const ArtifactInput& input, std::uint64_t payload_offset, const PayloadTarget& target, const EncodeOptions& options);
+
+}  // namespace pannier
+
+#endif  // PANNIER_EMBEDDER_ENCODER_H_

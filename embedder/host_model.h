@@ -1,0 +1,42 @@
+// HostModel: what the planner knows of a host library. Facts only; made by the LIEF adapter, or by a test.
+#ifndef PANNIER_EMBEDDER_HOST_MODEL_H_
+#define PANNIER_EMBEDDER_HOST_MODEL_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "src/bytes.h"
+#include "src/elf_file.h"
+
+namespace pannier {
+
+struct DynamicEntry {
+  std::uint64_t tag = 0;
+  std::uint64_t value = 0;
+  std::uint64_t file_offset = 0;  // of the entry
+};
+
+struct HostSymbol {
+  std::uint64_t address = 0;
+  std::uint32_t section = 0;
+  bool is_section_symbol = false;   // stands for its section as a whole, so that it moves with it
+  std::uint64_t file_offset = 0;    // of the table's entry
+};
+
+struct HostModel {
+  ByteView bytes;  // borrowed: the whole file
+  elf::Header header;
+  std::vector<elf::Segment> segments;
+  std::vector<elf::Section> sections;  // empty when the file has no section headers
+  std::vector<DynamicEntry> dynamic;
+  std::vector<HostSymbol> symbols;  // all defined symbols, of .dynsym and .symtab
+  std::uint64_t dynamic_symbol_count = 0;
+  std::vector<std::string> exported_functions;
+  // The furthest address that a relocation's own address plus its symbol's size comes to: see PlaceElfPayload.
+  std::uint64_t relocation_reach = 0;
+};
+
+}  // namespace pannier
+
+#endif  // PANNIER_EMBEDDER_HOST_MODEL_H_

@@ -1,0 +1,131 @@
+// The pannier command: arguments parsed, a command run, errors to stderr, exit status 0, 1 or 2.
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <exception>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "embedder/commands.h"
+#include "src/text.h"
+
+namespace pannier {
+namespace {
+
+// "NAME=FILE" cut in two; the file may hold further equals signs.
+Result<NamedPath> ParseArtifact(const std::string& text) {
+  const std::size_t equals = text.find('=');
+  if (equals == std::string::npos || equals == 0 || equals + 1 == text.size()) {
+    return {ErrorCode::kInvalidArgument, StrCat("--artifact: found \"", Printable(text), "\", expected NAME=FILE")};
+  }
+  return NamedPath{text.substr(0, equals), text.substr(equals + 1)};
+}
+
+struct Arguments {
+  OutputStyle style;
+  EmbedCommand embed;
+  std::string graph;
+  std::string params;
+  std::vector<std::string> others;
+  ExtractCommand extract;
+  VerifyCommand verify;
+  std::string bundle;
+  std::string output;
+};
+
+void AddStyle(CLI::App& command, OutputStyle& style) {
+  command.add_flag("--json", style.json, "print one JSON object");
+  command.add_flag("-q,--quiet", style.quiet, "print nothing but errors");
+}
+
+void AddEmbed(CLI::App& app, Arguments& arguments) {
+  static const std::map<std::string, CodecChoice> kCodecs = {{"auto", CodecChoice::kAuto}, {"store", CodecChoice::kStore}, {"zstd", CodecChoice::kZstd}};
+  CLI::App& command = *app.add_subcommand("embed", "put graph, params and other files into a shared library");
+  command.add_option("HOST", arguments.embed.host, "the library, replaced unless -o is given")->required();
+  command.add_option("--graph", arguments.graph, "graph JSON")->type_name("FILE");
+  command.add_option("--params", arguments.params, "TVM's .params")->type_name("FILE");
+  command.add_option("--artifact", arguments.others, "another file, under a name (may be repeated)")->type_name("NAME=FILE");
+  command.add_option("-o,--output", arguments.embed.output, "write the bundle here")->type_name("OUT");
+  EncodeOptions& encode = arguments.embed.options.encode;
+  command.add_option("--codec", encode.codec, "auto (default), store or zstd")->type_name("CODEC")->transform(CLI::CheckedTransformer(kCodecs).description(""));
+  command.add_option("--level", encode.level, "zstd's level, 1 to 22 (default 3)")->type_name("N")->check(CLI::Range(1, 22).description(""));
+  command.add_option("--threads", encode.threads, "0 (default): one for each processor")->type_name("N")->check(CLI::Range(0U, 1024U).description(""));
+  command.add_flag("--force", arguments.embed.options.force, "HOST may be a bundle: what it carries is replaced");
+  command.add_flag("--dry-run", arguments.embed.options.dry_run, "print what would change, write nothing");
+  AddStyle(command, arguments.style);
+}
+
+void AddOthers(CLI::App& app, Arguments& arguments) {
+  CLI::App& inspect = *app.add_subcommand("inspect", "show what is inside");
+  inspect.add_option("BUNDLE", arguments.bundle)->required();
+  AddStyle(inspect, arguments.style);
+
+  CLI::App& extract = *app.add_subcommand("extract", "write artifacts as files, byte for byte");
+  extract.add_option("BUNDLE", arguments.extract.bundle)->required();
+  extract.add_option("NAME", arguments.extract.names, "artifacts (default: all)");
+  extract.add_option("-o,--output", arguments.extract.output, "folder; - writes one artifact to stdout")->type_name("DIR")->required();
+  AddStyle(extract, arguments.style);
+
+  CLI::App& verify = *app.add_subcommand("verify", "check every byte against the digests; exit status 1 on any difference");
+  verify.add_option("BUNDLE", arguments.verify.bundle)->required();
+  verify.add_flag("--image", arguments.verify.image, "check what the OS maps, and the artifacts: passes on a stripped bundle");
+  verify.add_option("--threads", arguments.verify.threads, "0 (default): one for each processor")->type_name("N")->check(CLI::Range(0U, 1024U).description(""));
+  AddStyle(verify, arguments.style);
+
+  CLI::App& restore = *app.add_subcommand("restore", "give back the original library, byte for byte");
+  restore.add_option("BUNDLE", arguments.bundle, "the bundle, replaced unless -o is given")->required();
+  restore.add_option("-o,--output", arguments.output, "write the library here")->type_name("OUT");
+  AddStyle(restore, arguments.style);
+}
+
+Result<int> Run(const CLI::App& app, Arguments& arguments) {
+  if (app.got_subcommand("embed")) {
+    std::vector<NamedPath>& artifacts = arguments.embed.artifacts;
+    if (!arguments.graph.empty()) artifacts.push_back({"graph", arguments.graph});
+    if (!arguments.params.empty()) artifacts.push_back({"params", arguments.params});
+    for (const std::string& text : arguments.others) {
+      PANNIER_TRY(NamedPath artifact, ParseArtifact(text));
+      artifacts.push_back(std::move(artifact));
+    }
+    if (artifacts.empty()) return {ErrorCode::kInvalidArgument, "nothing to embed; give --graph, --params or --artifact"};
+    return RunEmbed(arguments.embed, arguments.style);
+  }
+  if (app.got_subcommand("inspect")) return RunInspect(arguments.bundle, arguments.style);
+  if (app.got_subcommand("extract")) return RunExtract(arguments.extract, arguments.style);
+  if (app.got_subcommand("verify")) return RunVerify(arguments.verify, arguments.style);
+  return RunRestore(arguments.bundle, arguments.output, arguments.style);
+}
+
+int Main(int argc, char** argv) {
+  CLI::App app("A TVM model's graph and parameters inside its compiled library: one file to ship.", "pannier");
+  app.set_version_flag("--version", "pannier " PANNIER_VERSION);
+  app.require_subcommand(1);
+  Arguments arguments;
+  AddEmbed(app, arguments);
+  AddOthers(app, arguments);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& success) {
+    return app.exit(success);
+  } catch (const CLI::ParseError& error) {
+    fmt::print(stderr, "pannier: {}; see `pannier --help`\n", error.what());
+    return kExitRefused;
+  }
+  Result<int> status = Run(app, arguments);
+  if (status.ok()) return *status;
+  fmt::print(stderr, "pannier: {}\n", status.status().message());
+  return kExitRefused;
+}
+
+}  // namespace
+}  // namespace pannier
+
+int main(int argc, char** argv) {
+  try {
+    return pannier::Main(argc, argv);
+  } catch (const std::exception& error) {  // out of memory, for one
+    std::fprintf(stderr, "pannier: %s\n", error.what());
+    return pannier::kExitRefused;
+  }
+}

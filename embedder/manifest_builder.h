@@ -1,0 +1,86 @@
+// ManifestBuilder: manifest, tensor table and undo record as FlatBuffers, the same bytes for the same facts.
+#ifndef PANNIER_EMBEDDER_MANIFEST_BUILDER_H_
+#define PANNIER_EMBEDDER_MANIFEST_BUILDER_H_
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "embedder/edit_plan.h"
+#include "src/bytes.h"
+#include "src/elf_file.h"
+#include "src/sha256.h"
+#include "src/tvm_params.h"
+
+namespace pannier {
+
+// A range of the index section.
+struct IndexEntry {
+  std::uint64_t offset = 0;
+  std::uint64_t size = 0;
+  Sha256Digest sha256;
+};
+
+struct ArtifactFacts {
+  std::string name;
+  bool is_params = false;
+  std::uint32_t section = 0;
+  std::uint64_t offset = 0;  // from the section's start
+  std::uint64_t stored_size = 0;
+  std::uint64_t size = 0;
+  Sha256Digest sha256;
+  IndexEntry chunks;   // blob: its table with digest; params: all tensors' chunk table, the digest unused
+  IndexEntry tensors;  // params
+};
+
+struct PartFacts {
+  std::string name;
+  std::uint64_t offset = 0;  // from the anchor
+  std::uint64_t size = 0;
+  Sha256Digest sha256;
+};
+
+struct ImageFacts {
+  std::array<std::uint8_t, 16> identification{};
+  elf::Header header;
+  std::vector<elf::Segment> segments;
+  IndexEntry spans;
+  Sha256Digest sha256;
+};
+
+struct ManifestFacts {
+  bool is_mapped = false;
+  std::uint64_t anchor_file_offset = 0;
+  std::uint64_t payload_size = 0;
+  std::uint64_t file_size = 0;
+  std::vector<PlannedSection> sections;
+  std::uint32_t index_section = 0;
+  std::uint32_t undo_section = 0;
+  std::vector<ArtifactFacts> artifacts;
+  std::vector<PartFacts> parts;
+  std::uint64_t host_size = 0;
+  Sha256Digest host_sha256;
+  IndexEntry host_chunks;
+  ImageFacts image;
+};
+
+// The size depends on names and counts alone, not on numbers or digests: it can be known before they are.
+std::vector<std::uint8_t> BuildManifest(const ManifestFacts& facts);
+
+struct TensorFacts {
+  std::uint64_t first_chunk = 0;
+  Sha256Digest chunks_sha256;
+};
+
+// `facts` has an entry for each tensor.
+std::vector<std::uint8_t> BuildTensorTable(const ParamsFile& params, const std::vector<TensorFacts>& facts);
+
+std::vector<std::uint8_t> BuildUndoRecord(ByteView host, const Sha256Digest& host_sha256, const std::vector<Edit>& edits);
+
+// What the image digest is made of: the manifest's header fields and segments, and the span table. docs/format.md, "Image digest".
+Sha256Digest ImageDigest(const ImageFacts& image, ByteView spans);
+
+}  // namespace pannier
+
+#endif  // PANNIER_EMBEDDER_MANIFEST_BUILDER_H_

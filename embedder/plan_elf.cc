@@ -1,0 +1,362 @@
+// The ELF planner: placement behind the end of the file, then every changed byte of headers, tables and pointers.
+#include "embedder/plan_elf.h"
+
+#include <algorithm>
+#include <array>
+#include <string_view>
+#include <utility>
+
+#include "embedder/elf_room.h"
+#include "src/format.h"
+#include "src/text.h"
+
+namespace pannier {
+namespace {
+
+constexpr std::uint64_t kPage = 4096;
+constexpr std::uint64_t kLargePage = 65536;
+constexpr std::uint64_t kLargestAlign = std::uint64_t{1} << 30;
+
+// Dynamic tag and flag of a position-independent executable.
+constexpr std::uint64_t kTagFlags1 = 0x6ffffffb;
+constexpr std::uint64_t kFlagExecutable = 0x08000000;
+
+// Machines whose kernels never use pages above 4 KiB; elsewhere 64 KiB is the largest page in use (max-page-size of their linkers).
+std::uint64_t LargestPage(std::uint16_t machine) {
+  constexpr std::array<std::uint16_t, 5> kSmallPages = {3 /* i386 */, 62 /* x86-64 */, 22 /* s390 */, 243 /* riscv */, 4 /* 68000 */};
+  return std::find(kSmallPages.begin(), kSmallPages.end(), machine) != kSmallPages.end() ? kPage : kLargePage;
+}
+
+Status Refuse(std::string why) { return {ErrorCode::kUnsupported, std::move(why)}; }
+
+// The end of all bytes that the file's own tables account for.
+std::uint64_t EndOfFileContent(const HostModel& host) {
+  const elf::Header& header = host.header;
+  std::uint64_t end = header.segment_offset + std::uint64_t{header.segment_count} * header.segment_entry_size();
+  end = std::max<std::uint64_t>(end, header.size());
+  if (header.section_offset != 0) end = std::max(end, header.section_offset + std::uint64_t{header.section_count} * header.section_entry_size());
+  for (const elf::Segment& segment : host.segments) {
+    if (FitsWithin(segment.offset, segment.filesz, host.bytes.size())) end = std::max(end, segment.offset + segment.filesz);
+  }
+  for (const elf::Section& section : host.sections) {
+    if (section.has_bytes()) end = std::max(end, section.offset + section.size);
+  }
+  return end;
+}
+
+Status CheckIsSharedLibrary(const HostModel& host) {
+  switch (host.header.type) {
+    case elf::kTypeShared:
+      break;
+    case elf::kTypeRelocatable:
+      return Refuse("found a relocatable object, expected a shared library; link it with -shared first");
+    case elf::kTypeExecutable:
+      return Refuse("found an executable, expected a shared library; link the model as one (-shared) and load it");
+    case elf::kTypeCore:
+      return Refuse("found a core file, expected a shared library");
+    default:
+      return Refuse(StrCat("elf type: found ", host.header.type, ", expected 3 (shared library)"));
+  }
+  for (const DynamicEntry& entry : host.dynamic) {
+    if (entry.tag == kTagFlags1 && (entry.value & kFlagExecutable) != 0) {
+      return Refuse("found a position-independent executable, expected a shared library; link the model as one (-shared) and load it");
+    }
+  }
+  const bool has_load = std::any_of(host.segments.begin(), host.segments.end(), [](const elf::Segment& s) { return s.type == elf::kSegmentLoad; });
+  const bool has_dynamic = std::any_of(host.segments.begin(), host.segments.end(), [](const elf::Segment& s) { return s.type == elf::kSegmentDynamic; });
+  if (!has_load || !has_dynamic) return Refuse("found no PT_LOAD with a PT_DYNAMIC, expected a shared library (is this a file of debug symbols?)");
+  for (const elf::Section& section : host.sections) {
+    // objcopy --only-keep-debug leaves the program headers and takes the bytes.
+    if (section.name == ".dynamic" && section.type == elf::kSectionNoBits) return Refuse("found a file of debug symbols, expected a shared library");
+  }
+  return {};
+}
+
+Status CheckOverlay(const HostModel& host) {
+  const std::uint64_t end = EndOfFileContent(host);
+  const std::uint64_t size = host.bytes.size();
+  if (end >= size || IsAllZero(*host.bytes.Slice(end, size - end))) return {};
+  return Refuse(StrCat("found ", size - end, " bytes behind the end of the ELF file (an overlay, at ", Hex(end),
+                       "), expected none; whoever reads them from the file's end would no longer find them"));
+}
+
+// Chooses address and alignment of the payload's segment; the reason if there is none.
+Status PlaceSegment(const HostModel& host, ElfPlacement& placement) {
+  std::uint64_t end = 0;
+  std::uint64_t align = LargestPage(host.header.machine);
+  for (const elf::Segment& segment : host.segments) {
+    if (segment.type != elf::kSegmentLoad) continue;
+    const auto segment_end = CheckedAdd(segment.vaddr, segment.memsz);
+    if (!segment_end) return Refuse("a segment's address range overflows");
+    end = std::max(end, *segment_end);
+    if (segment.align > 1 && (!IsPowerOfTwo(segment.align) || segment.align > kLargestAlign)) return Refuse(StrCat("a segment has the alignment ", segment.align));
+    align = std::max(align, segment.align);
+  }
+  // eu-elflint looks for relocations that write into read-only segments by adding the size of the symbol to the place of the relocation, and
+  // so finds some in whatever segment follows closely. Address space costs nothing, so ours starts behind all it can reach.
+  constexpr std::uint64_t kFarthest = std::uint64_t{64} << 20;
+  if (host.relocation_reach > end && host.relocation_reach - end <= kFarthest) end = host.relocation_reach;
+
+  const std::uint64_t limit = host.header.is_64 ? UINT64_MAX / 2 : UINT32_MAX;
+  if (end > limit - 2 * align) return Refuse("there is no address space behind its last segment");
+  placement.segment_align = align;
+  // Congruent to the file offset modulo the alignment, as loaders demand; so the file needs no padding up to a page.
+  placement.anchor_address = AlignUp(end, align) + placement.anchor_offset % align;
+  return {};
+}
+
+void PlaceMovedSections(ElfPlacement& placement) {
+  std::uint64_t at = Anchor::kSize;
+  for (MovedSection& section : placement.moved) {
+    at = AlignUp(at, section.align);
+    section.payload_offset = at;
+    at += section.size;
+  }
+  placement.content_offset = AlignUp(at, kTensorAlignment);
+}
+
+Status CheckLimits(const HostModel& host, const ElfPlacement& placement, std::uint64_t payload_size, std::uint64_t file_size) {
+  if (host.header.is_64) return {};
+  const bool fits = file_size <= UINT32_MAX && (!placement.is_mapped || placement.anchor_address + payload_size <= UINT32_MAX);
+  if (fits) return {};
+  return {ErrorCode::kLimit, StrCat("a 32-bit ELF library holds 4 GiB: found ", payload_size, " bytes of payload; embed less, or compress it (--codec zstd)")};
+}
+
+// Collects changes of the host's bytes and gives them back merged.
+class Edits {
+ public:
+  explicit Edits(const elf::Header& header) : header_(header) {}
+
+  void Bytes(std::uint64_t offset, std::vector<std::uint8_t> bytes) { edits_.push_back({offset, std::move(bytes)}); }
+  void Half(std::uint64_t offset, std::uint16_t value) {
+    std::vector<std::uint8_t> bytes(2);
+    StoreInteger(bytes.data(), value, header_.order);
+    Bytes(offset, std::move(bytes));
+  }
+  void Word(std::uint64_t offset, std::uint64_t value) {
+    std::vector<std::uint8_t> bytes(header_.word_size());
+    elf::EncodeWord(header_, value, bytes.data());
+    Bytes(offset, std::move(bytes));
+  }
+  void Segment(std::uint32_t index, const elf::Segment& segment) {
+    std::vector<std::uint8_t> bytes(header_.segment_entry_size());
+    elf::EncodeSegment(header_, segment, bytes.data());
+    Bytes(header_.segment_offset + std::uint64_t{index} * header_.segment_entry_size(), std::move(bytes));
+  }
+  std::vector<Edit> Take() {
+    std::sort(edits_.begin(), edits_.end(), [](const Edit& a, const Edit& b) { return a.offset < b.offset; });
+    std::vector<Edit> merged;
+    for (Edit& edit : edits_) {
+      if (!merged.empty() && merged.back().offset + merged.back().bytes.size() == edit.offset) {
+        merged.back().bytes.insert(merged.back().bytes.end(), edit.bytes.begin(), edit.bytes.end());
+      } else {
+        merged.push_back(std::move(edit));
+      }
+    }
+    return merged;
+  }
+
+ private:
+  const elf::Header& header_;
+  std::vector<Edit> edits_;
+};
+
+const SlidRange* FindSlid(const ElfPlacement& placement, std::uint64_t offset, std::uint64_t size) {
+  for (const SlidRange& range : placement.slid) {
+    if (offset >= range.offset && FitsWithin(offset - range.offset, size, range.size)) return &range;
+  }
+  return nullptr;
+}
+
+const MovedSection* FindMoved(const ElfPlacement& placement, std::uint64_t offset) {
+  for (const MovedSection& section : placement.moved) {
+    if (section.old_offset == offset) return &section;
+  }
+  return nullptr;
+}
+
+// How far the address of a section (by its old offset) changes.
+std::optional<std::uint64_t> NewAddress(const ElfPlacement& placement, const elf::Section& section) {
+  if (!section.has_bytes() || section.size == 0 || !section.is_allocated()) return std::nullopt;
+  if (const MovedSection* moved = FindMoved(placement, section.offset)) return placement.anchor_address + moved->payload_offset;
+  if (FindSlid(placement, section.offset, section.size) != nullptr) return section.address + placement.slide;
+  return std::nullopt;
+}
+
+std::vector<elf::Segment> NewSegments(const HostModel& host, const ElfPlacement& placement, std::uint64_t payload_size) {
+  std::vector<elf::Segment> segments = host.segments;
+  for (elf::Segment& segment : segments) {
+    if (segment.type == elf::kSegmentHeaders && placement.segment_entry == host.header.segment_count) {
+      segment.filesz += host.header.segment_entry_size();
+      segment.memsz += host.header.segment_entry_size();
+    }
+    const bool is_head = segment.type == elf::kSegmentNote || segment.type == elf::kSegmentGnuProperty || segment.type == elf::kSegmentInterpreter;
+    if (is_head && segment.filesz != 0 && FindSlid(placement, segment.offset, 1) != nullptr) {
+      segment.offset += placement.slide;
+      segment.vaddr += placement.slide;
+      segment.paddr += placement.slide;
+    }
+  }
+  elf::Segment ours;
+  ours.type = elf::kSegmentLoad;
+  ours.flags = elf::kSegmentReadable;
+  ours.offset = placement.anchor_offset;
+  ours.vaddr = ours.paddr = placement.anchor_address;
+  ours.filesz = ours.memsz = payload_size;
+  ours.align = placement.segment_align;
+  if (placement.segment_entry == segments.size()) {
+    segments.push_back(ours);
+  } else {
+    segments[placement.segment_entry] = ours;
+  }
+  return segments;
+}
+
+void EditSegments(const HostModel& host, const std::vector<elf::Segment>& segments, Edits& edits) {
+  for (std::uint32_t i = 0; i < segments.size(); ++i) {
+    const bool unchanged = i < host.segments.size() && segments[i].type == host.segments[i].type && segments[i].offset == host.segments[i].offset &&
+                           segments[i].filesz == host.segments[i].filesz;
+    if (!unchanged) edits.Segment(i, segments[i]);
+  }
+  if (segments.size() != host.segments.size()) edits.Half(host.header.segment_count_field(), static_cast<std::uint16_t>(segments.size()));
+}
+
+// The slid bytes in their new place. Where that overlaps the old one, both are one range of the file.
+void EditSlidBytes(const HostModel& host, const ElfPlacement& placement, Edits& edits) {
+  for (const SlidRange& range : placement.slid) {
+    const ByteView bytes = *host.bytes.Slice(range.offset, range.size);
+    edits.Bytes(range.offset + placement.slide, {bytes.begin(), bytes.end()});
+  }
+}
+
+void EditPointers(const ElfPlacement& placement, Edits& edits) {
+  for (const MovedSection& section : placement.moved) edits.Word(section.pointer_offset, placement.anchor_address + section.payload_offset);
+}
+
+std::uint64_t SymbolValueField(const elf::Header& header) { return header.is_64 ? 8 : 4; }
+
+// Symbols that stand for a section follow it: eu-elflint and debuggers compare the two.
+template <typename Function>
+void ForEachSectionSymbol(const HostModel& host, const ElfPlacement& placement, const Function& function) {
+  for (const HostSymbol& symbol : host.symbols) {
+    if (!symbol.is_section_symbol || symbol.section >= host.sections.size()) continue;
+    const auto address = NewAddress(placement, host.sections[symbol.section]);
+    if (address) function(symbol.file_offset + SymbolValueField(host.header), *address);
+  }
+}
+
+void EditSectionSymbols(const HostModel& host, const ElfPlacement& placement, Edits& edits) {
+  ForEachSectionSymbol(host, placement, [&](std::uint64_t field, std::uint64_t address) {
+    for (const MovedSection& moved : placement.moved) {
+      if (field >= moved.old_offset && field - moved.old_offset < moved.size) return;  // edited in the copy: see MovedBytes
+    }
+    edits.Word(field, address);
+  });
+}
+
+// The section header table and its names, written anew behind the payload.
+void WriteSectionHeaders(const HostModel& host, const ElfPlacement& placement, const std::vector<PlannedSection>& ours, std::uint64_t payload_end, EditPlan& plan,
+                         Edits& edits) {
+  const elf::Header& header = host.header;
+  std::vector<elf::Section> sections = host.sections;
+  const elf::Section& old_names = host.sections[header.name_section];
+  const ByteView old_bytes = *host.bytes.Slice(old_names.offset, old_names.size);
+  std::vector<std::uint8_t> names(old_bytes.begin(), old_bytes.end());
+  if (names.empty() || names.back() != 0) names.push_back(0);
+  for (elf::Section& section : sections) {
+    const auto address = NewAddress(placement, section);
+    if (!address) continue;
+    const MovedSection* moved = FindMoved(placement, section.offset);
+    section.offset = moved != nullptr ? placement.anchor_offset + moved->payload_offset : section.offset + placement.slide;
+    section.address = *address;
+  }
+  for (const PlannedSection& planned : ours) {
+    elf::Section section;
+    section.name_offset = static_cast<std::uint32_t>(names.size());
+    names.insert(names.end(), planned.name.begin(), planned.name.end());
+    names.push_back(0);
+    section.type = elf::kSectionProgramBits;
+    section.flags = placement.is_mapped ? elf::kSectionAllocated : 0;
+    section.address = placement.is_mapped ? placement.anchor_address + planned.offset : 0;
+    section.offset = placement.anchor_offset + planned.offset;
+    section.size = planned.size;
+    section.align = planned.align;
+    sections.push_back(section);
+  }
+  plan.tail_offset = payload_end;
+  elf::Section& new_names = sections[header.name_section];
+  new_names.offset = plan.tail_offset;
+  new_names.size = names.size();
+  const std::uint64_t table_offset = AlignUp(plan.tail_offset + names.size(), 8);
+
+  const auto count = static_cast<std::uint32_t>(sections.size());
+  const bool extended = count >= elf::kReservedSectionNumbers;
+  if (extended) sections[0].size = count;
+  plan.tail = std::move(names);
+  plan.tail.resize(static_cast<std::size_t>(table_offset - plan.tail_offset));
+  const std::size_t table_start = plan.tail.size();
+  plan.tail.resize(table_start + sections.size() * header.section_entry_size());
+  for (std::size_t i = 0; i < sections.size(); ++i) {
+    elf::EncodeSection(header, sections[i], plan.tail.data() + table_start + i * header.section_entry_size());
+  }
+  plan.sections = std::move(sections);
+  edits.Word(header.section_offset_field(), table_offset);
+  edits.Half(header.section_count_field(), extended ? 0 : static_cast<std::uint16_t>(count));
+}
+
+}  // namespace
+
+Result<ElfPlacement> PlaceElfPayload(const HostModel& host) {
+  PANNIER_CHECK_OK(CheckIsSharedLibrary(host));
+  PANNIER_CHECK_OK(CheckOverlay(host));
+  if (!host.sections.empty() && host.header.name_section == 0) return Refuse("found section headers without names, expected both or none");
+
+  ElfPlacement placement;
+  placement.anchor_offset = AlignUp(host.bytes.size(), kTensorAlignment);
+  Status room = PlaceSegment(host, placement);
+  if (room.ok()) room = MakeElfRoom(host, placement);
+  placement.is_mapped = room.ok();
+  if (!placement.is_mapped) {
+    if (host.sections.empty()) {
+      return Refuse(StrCat("found no section headers, and no room for a program header (", room.message(), "); embed before section headers are removed"));
+    }
+    placement = ElfPlacement();
+    placement.why_not_mapped = room.message();
+    placement.anchor_offset = AlignUp(host.bytes.size(), kPage);
+  }
+  PlaceMovedSections(placement);
+  return placement;
+}
+
+Result<EditPlan> PlanElf(const HostModel& host, const ElfPlacement& placement, const std::vector<PlannedSection>& sections) {
+  const std::uint64_t payload_size = sections.back().offset + sections.back().size;
+  const std::uint64_t payload_end = placement.anchor_offset + payload_size;
+  EditPlan plan;
+  plan.segments = host.segments;
+  Edits edits(host.header);
+  if (placement.is_mapped) {
+    plan.segments = NewSegments(host, placement, payload_size);
+    EditSegments(host, plan.segments, edits);
+    EditSlidBytes(host, placement, edits);
+    EditPointers(placement, edits);
+    EditSectionSymbols(host, placement, edits);
+  }
+  plan.tail_offset = payload_end;
+  if (!host.sections.empty()) WriteSectionHeaders(host, placement, sections, payload_end, plan, edits);
+  plan.file_size = plan.tail_offset + plan.tail.size();
+  PANNIER_CHECK_OK(CheckLimits(host, placement, payload_size, plan.file_size));
+  plan.edits = edits.Take();
+  return plan;
+}
+
+std::vector<std::uint8_t> MovedBytes(const HostModel& host, const ElfPlacement& placement, const MovedSection& section) {
+  const ByteView old = *host.bytes.Slice(section.old_offset, section.size);
+  std::vector<std::uint8_t> bytes(old.begin(), old.end());
+  ForEachSectionSymbol(host, placement, [&](std::uint64_t field, std::uint64_t address) {
+    if (field < section.old_offset || !FitsWithin(field - section.old_offset, host.header.word_size(), section.size)) return;
+    elf::EncodeWord(host.header, address, bytes.data() + (field - section.old_offset));
+  });
+  return bytes;
+}
+
+}  // namespace pannier

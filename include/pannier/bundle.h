@@ -1,0 +1,159 @@
+// Bundle: a library's artifacts (graph, params, others) as views.
+//
+// Ownership: a Bundle is a shared handle. The library stays loaded, the file mapped and every decoded byte in memory until the last copy
+// of the handle is gone. Every view taken from it (string_view, ArrayView, TensorView, ArtifactView, symbols) borrows and must not
+// outlive the last handle.
+//
+// Threads: everything here may be called from several threads at a time on one handle.
+//
+// Errors: functions throw pannier::Error with the code named beside them.
+#ifndef PANNIER_BUNDLE_H_
+#define PANNIER_BUNDLE_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "pannier/error.h"
+#include "pannier/export.h"
+#include "pannier/tensor.h"
+
+namespace pannier {
+
+class BundleImpl;
+
+// One entry of params. Cheap to copy.
+class PANNIER_API TensorView {
+ public:
+  std::string_view name() const;
+  DataType dtype() const;
+  ArrayView<std::int64_t> shape() const;
+  std::size_t nbytes() const;
+  Device device() const;  // as the .params file says; the data is in host memory
+
+  // The values, row-major, in this machine's byte order, aligned to at least 64 bytes. Straight from the mapped file when stored without
+  // compression (is_zero_copy()); otherwise decoded on the first call, by several threads, and kept until the Bundle goes.
+  // kMalformed, kDigestMismatch, kNoMemory.
+  const void* data() const;
+  bool is_zero_copy() const;
+  std::size_t stored_bytes() const;
+
+  // Decodes into the caller's memory, keeping nothing. `size` must be nbytes() (kInvalidArgument).
+  void CopyTo(void* destination, std::size_t size) const;
+
+  // data() and shape() as a DLTensor, on the CPU.
+  DlTensor dl_tensor() const;
+
+ private:
+  friend class TensorList;
+  TensorView(const BundleImpl* bundle, std::size_t index) : bundle_(bundle), index_(index) {}
+
+  const BundleImpl* bundle_;
+  std::size_t index_;
+};
+
+// The tensors of params, in the .params file's order.
+class PANNIER_API TensorList {
+ public:
+  class Iterator {
+   public:
+    Iterator(const TensorList* list, std::size_t index) : list_(list), index_(index) {}
+    TensorView operator*() const { return (*list_)[index_]; }
+    Iterator& operator++() {
+      ++index_;
+      return *this;
+    }
+    friend bool operator!=(const Iterator& a, const Iterator& b) { return a.index_ != b.index_; }
+    friend bool operator==(const Iterator& a, const Iterator& b) { return a.index_ == b.index_; }
+
+   private:
+    const TensorList* list_;
+    std::size_t index_;
+  };
+
+  std::size_t size() const { return size_; }
+  bool empty() const { return size_ == 0; }
+  TensorView operator[](std::size_t index) const { return {bundle_, index}; }
+  Iterator begin() const { return {this, 0}; }
+  Iterator end() const { return {this, size_}; }
+
+  TensorView at(std::string_view name) const;  // kNotFound
+  bool contains(std::string_view name) const;
+
+ private:
+  friend class Bundle;
+  TensorList(const BundleImpl* bundle, std::size_t size) : bundle_(bundle), size_(size) {}
+
+  const BundleImpl* bundle_;
+  std::size_t size_;
+};
+
+// A named payload. Cheap to copy.
+class PANNIER_API ArtifactView {
+ public:
+  std::string_view name() const;
+  std::size_t size() const;          // of the original file
+  std::size_t stored_bytes() const;  // in the bundle
+  std::string sha256() const;        // of the original file, 64 hexadecimal digits
+
+  // The original file's bytes: straight from the mapped file when stored whole without compression, otherwise decoded on the first call
+  // and kept. `params` is put together again byte for byte. kMalformed, kDigestMismatch, kNoMemory.
+  ArrayView<std::uint8_t> bytes() const;
+
+ private:
+  friend class Bundle;
+  ArtifactView(const BundleImpl* bundle, std::size_t index) : bundle_(bundle), index_(index) {}
+
+  const BundleImpl* bundle_;
+  std::size_t index_;
+};
+
+class PANNIER_API Bundle {
+ public:
+  std::string_view graph_json() const;  // kNotFound when there is no graph
+  TensorList params() const;            // kNotFound when there are none; kUnsupported when they are not TVM's .params
+
+  ArtifactView artifact(std::string_view name) const;  // kNotFound
+  bool has_artifact(std::string_view name) const;
+  std::size_t artifact_count() const;
+  ArtifactView artifact_at(std::size_t index) const;  // index < artifact_count()
+
+  // Decodes all tensors now, by several threads, so that no later call does.
+  void DecodeAll() const;
+
+  // Checks every stored byte of the artifacts against its digest: kDigestMismatch names what differs.
+  void CheckDigests() const;
+
+  const std::string& path() const;  // "" for a bundle opened from memory or by descriptor
+  bool is_loaded() const;           // by LoadBundle or FindBundle: its code can be called
+  std::string image_digest() const;  // SHA-256 of what the OS maps of the host; the same after strip
+
+  // An exported symbol of the library: its address, or null when there is none. kInvalidArgument unless is_loaded().
+  void* FindSymbol(const char* name) const;
+
+  // An exported symbol as a T: a function type gives a function pointer, an object type a pointer to it. kNotFound.
+  template <typename T>
+  T* symbol(const char* name) const {
+    return reinterpret_cast<T*>(RequireSymbol(name));
+  }
+
+  // For the interfaces built on top of this one; null only in a moved-from handle.
+  const std::shared_ptr<const BundleImpl>& impl() const { return impl_; }
+  explicit Bundle(std::shared_ptr<const BundleImpl> impl) : impl_(std::move(impl)) {}
+
+ private:
+  void* RequireSymbol(const char* name) const;
+
+  std::shared_ptr<const BundleImpl> impl_;
+};
+
+// TVM's calling convention for a compiled function (c_runtime_api.h, TVMBackendPackedCFunc): args and ret point to 8-byte TVMValue
+// unions, a tensor argument is a DLTensor* with type code 7. 0 means success.
+using PackedCFunc = int(void* args, int* type_codes, int num_args, void* ret, int* ret_type_code, void* resource);
+
+}  // namespace pannier
+
+#endif  // PANNIER_BUNDLE_H_

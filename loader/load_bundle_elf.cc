@@ -1,0 +1,162 @@
+// LoadBundle and FindBundle where the OS loads ELF: dlopen, then the payload among the mapped program headers.
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <link.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "loader/bundle_impl.h"
+#include "src/elf_file.h"
+#include "src/mapped_file.h"
+#include "pannier/loader.h"
+#include "src/text.h"
+
+namespace pannier {
+namespace {
+
+struct LoadedImage {
+  void* handle = nullptr;
+  MappedFile file;  // for a payload that is in the file only
+
+  LoadedImage() = default;
+  LoadedImage(const LoadedImage&) = delete;
+  LoadedImage& operator=(const LoadedImage&) = delete;
+  ~LoadedImage() {
+    if (handle != nullptr) dlclose(handle);
+  }
+};
+
+void* FindSymbolIn(const void* image, const char* name) { return dlsym(static_cast<const LoadedImage*>(image)->handle, name); }
+
+Status LoadError() {
+  const char* words = dlerror();
+  return {ErrorCode::kLoadFailed, words != nullptr ? words : "the dynamic loader refused it"};
+}
+
+// A file that was cut off loads without complaint and then dies of SIGBUS; its program headers tell beforehand.
+Status CheckFileIsWhole(const std::string& path) {
+  const int descriptor = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (descriptor < 0) return {ErrorCode::kIo, StrCat("cannot open: ", std::strerror(errno))};
+  auto check = [&]() -> Status {
+    struct stat facts {};
+    if (fstat(descriptor, &facts) != 0) return {ErrorCode::kIo, StrCat("cannot stat: ", std::strerror(errno))};
+    if (!S_ISREG(facts.st_mode)) return {ErrorCode::kInvalidArgument, "not a regular file"};
+    const auto file_size = static_cast<std::uint64_t>(facts.st_size);
+    std::array<std::uint8_t, 4096> start;
+    const ssize_t got = pread(descriptor, start.data(), start.size(), 0);
+    if (got < 0) return {ErrorCode::kIo, StrCat("cannot read: ", std::strerror(errno))};
+    const ByteView prefix(start.data(), static_cast<std::size_t>(got));
+    const FileFormat found = DetectFormat(prefix);
+    if (found != FileFormat::kElf) return {ErrorCode::kUnsupported, StrCat("found ", FormatName(found), ", expected an ELF shared library")};
+    PANNIER_TRY(const elf::Header header, elf::ParseHeader(prefix));
+    Result<std::vector<elf::Segment>> segments = elf::ParseSegments(prefix, header);
+    MappedFile whole;
+    if (!segments.ok()) {  // the program headers lie further behind
+      PANNIER_TRY(whole, MappedFile::Map(descriptor, 0, file_size));
+      segments = elf::ParseSegments(whole.bytes(), header);
+      if (!segments.ok()) return segments.TakeStatus();
+    }
+    return elf::CheckSegmentsInFile(*segments, file_size);
+  };
+  Status status = check();
+  close(descriptor);
+  return status;
+}
+
+// What dl_iterate_phdr is asked: the object that holds an address of its image, or that is loaded at a base.
+struct ImageSearch {
+  const void* address;           // within one of the object's PT_LOADs
+  bool found = false;
+  std::string path;
+  ByteView segment;  // that begins with the anchor; empty if there is none
+};
+
+int VisitObject(dl_phdr_info* info, std::size_t, void* data) {
+  auto& search = *static_cast<ImageSearch*>(data);
+  const auto address = reinterpret_cast<std::uintptr_t>(search.address);
+  bool holds = false;
+  for (std::size_t i = 0; i < info->dlpi_phnum; ++i) {
+    const auto& segment = info->dlpi_phdr[i];
+    const auto begin = static_cast<std::uintptr_t>(info->dlpi_addr + segment.p_vaddr);
+    holds = holds || (segment.p_type == PT_LOAD && address - begin < segment.p_memsz);
+  }
+  if (!holds) return 0;
+  search.found = true;
+  search.path = info->dlpi_name != nullptr ? info->dlpi_name : "";
+  for (std::size_t i = 0; i < info->dlpi_phnum; ++i) {
+    const auto& segment = info->dlpi_phdr[i];
+    if (segment.p_type != PT_LOAD || (segment.p_flags & PF_R) == 0 || segment.p_filesz < Anchor::kSize) continue;
+    const ByteView bytes(reinterpret_cast<const void*>(info->dlpi_addr + segment.p_vaddr), static_cast<std::size_t>(segment.p_filesz));
+    if (HasAnchorMagic(bytes)) search.segment = bytes;
+  }
+  return 1;
+}
+
+// `image->handle` is open; `address` is in its library.
+Result<Bundle> BundleOf(std::shared_ptr<LoadedImage> image, const void* address, const std::string& path, const LoadOptions& options) {
+  ImageSearch search{address, false, {}, {}};
+  dl_iterate_phdr(&VisitObject, &search);
+  if (!search.found) return {ErrorCode::kNotFound, "no loaded library holds this address"};
+  const std::string& file = path.empty() ? search.path : path;
+  Payload payload;
+  if (!search.segment.empty()) {
+    payload.anchor = search.segment;
+    payload.segment = search.segment;
+  } else {
+    if (file.empty()) return NoPayload();
+    PANNIER_TRY(image->file, MappedFile::Open(file));
+    PANNIER_TRY(payload, FindPayload(image->file.bytes()));
+    // The file was replaced since the library was loaded: what it carries belongs to another library.
+    if (payload.is_mapped()) return NoPayload();
+  }
+  PANNIER_TRY(auto impl, BundleImpl::Create(payload, std::move(image), &FindSymbolIn, file, options));
+  return Bundle(std::move(impl));
+}
+
+Result<Bundle> Load(const std::string& path, const LoadOptions& options) {
+  PANNIER_CHECK_OK(CheckFileIsWhole(path));
+  auto image = std::make_shared<LoadedImage>();
+  // Without a slash dlopen would search the library path.
+  const std::string file = path.find('/') == std::string::npos ? "./" + path : path;
+  image->handle = dlopen(file.c_str(), RTLD_NOW | (options.global_symbols ? RTLD_GLOBAL : RTLD_LOCAL));
+  if (image->handle == nullptr) return LoadError();
+  link_map* map = nullptr;
+  if (dlinfo(image->handle, RTLD_DI_LINKMAP, &map) != 0) return LoadError();
+  // The dynamic section is a part of every loaded image, wherever the image is.
+  const void* address = map->l_ld;
+  return BundleOf(std::move(image), address, path, options);
+}
+
+Result<Bundle> Find(const void* address, const LoadOptions& options) {
+  Dl_info info{};
+  if (dladdr(address, &info) == 0) return {ErrorCode::kNotFound, "no loaded library holds this address"};
+  auto image = std::make_shared<LoadedImage>();
+  // The main program's name is not one that dlopen takes.
+  image->handle = dlopen(info.dli_fname, RTLD_NOW | RTLD_NOLOAD);
+  if (image->handle == nullptr) image->handle = dlopen(nullptr, RTLD_NOW);
+  if (image->handle == nullptr) return LoadError();
+  return BundleOf(std::move(image), address, "", options);
+}
+
+}  // namespace
+
+Bundle LoadBundle(const std::string& path, const LoadOptions& options) {
+  Result<Bundle> bundle = Load(path, options);
+  if (!bundle.ok()) ThrowError(bundle.TakeStatus(), path);
+  return std::move(*bundle);
+}
+
+Bundle FindBundle(const void* address, const LoadOptions& options) {
+  Result<Bundle> bundle = Find(address, options);
+  if (!bundle.ok()) ThrowError(bundle.TakeStatus(), "");
+  return std::move(*bundle);
+}
+
+}  // namespace pannier

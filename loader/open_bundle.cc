@@ -1,0 +1,59 @@
+// OpenBundle: a bundle read from a file or memory, running none of its code.
+#include <cstring>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "loader/bundle_impl.h"
+#include "src/mapped_file.h"
+#include "pannier/loader.h"
+
+namespace pannier {
+namespace {
+
+constexpr std::uintptr_t kImageAlignment = 64;
+
+// What a bundle opened from bytes holds on to.
+struct OpenedImage {
+  MappedFile file;
+  DecodedBytes copy;  // of an image that does not begin at an aligned address
+};
+
+Result<Bundle> OpenImage(std::shared_ptr<OpenedImage> image, ByteView bytes, const std::string& path, const LoadOptions& options) {
+  if (reinterpret_cast<std::uintptr_t>(bytes.data()) % kImageAlignment != 0) {
+    PANNIER_TRY(image->copy, DecodedBytes::Allocate(bytes.size()));
+    std::memcpy(image->copy.data(), bytes.data(), bytes.size());
+    bytes = ByteView(image->copy.data(), bytes.size());
+  }
+  PANNIER_TRY(const Payload payload, FindPayload(bytes));
+  PANNIER_TRY(auto impl, BundleImpl::Create(payload, std::move(image), nullptr, path, options));
+  return Bundle(std::move(impl));
+}
+
+Result<Bundle> OpenMapped(Result<MappedFile> file, const std::string& path, const LoadOptions& options) {
+  if (!file.ok()) return file.TakeStatus();
+  auto image = std::make_shared<OpenedImage>();
+  image->file = std::move(*file);
+  const ByteView bytes = image->file.bytes();
+  return OpenImage(std::move(image), bytes, path, options);
+}
+
+Bundle ValueOrThrow(Result<Bundle> bundle, const std::string& path) {
+  if (!bundle.ok()) ThrowError(bundle.TakeStatus(), path);
+  return std::move(*bundle);
+}
+
+}  // namespace
+
+Bundle OpenBundle(const std::string& path, const LoadOptions& options) { return ValueOrThrow(OpenMapped(MappedFile::Open(path), path, options), path); }
+
+Bundle OpenBundle(int file_descriptor, std::uint64_t offset, std::uint64_t size, const LoadOptions& options) {
+  return ValueOrThrow(OpenMapped(MappedFile::Map(file_descriptor, offset, size), "", options), "");
+}
+
+Bundle OpenBundle(const void* bytes, std::size_t size, const LoadOptions& options) {
+  return ValueOrThrow(OpenImage(std::make_shared<OpenedImage>(), ByteView(bytes, size), "", options), "");
+}
+
+}  // namespace pannier

@@ -1,0 +1,105 @@
+// Chunks found, checked and decoded (store, zstd).
+#include "src/chunked_content.h"
+
+#include <zstd.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "src/parallel.h"
+#include "src/text.h"
+
+namespace pannier {
+
+std::uint64_t ChunkedContent::chunk_bytes(std::uint64_t index) const {
+  return std::min<std::uint64_t>(chunk_size_, size_ - index * chunk_size_);
+}
+
+Result<ChunkRecord> ChunkedContent::Record(std::uint64_t index) const {
+  PANNIER_TRY(const ChunkRecord record, ParseChunkRecord(table_, index));
+  if (!stored_.Contains(record.offset, record.stored_size)) {
+    return Malformed(StrCat("chunk ", index, ": found ", record.stored_size, " bytes at ", Hex(record.offset), ", expected a range within the artifact's ",
+                            stored_.size(), " bytes"));
+  }
+  const std::uint64_t original = chunk_bytes(index);
+  const bool fits = record.codec == Codec::kStore ? record.stored_size == original : record.stored_size <= ZSTD_compressBound(static_cast<std::size_t>(original));
+  if (!fits) return Malformed(StrCat("chunk ", index, ": stored size: found ", record.stored_size, ", expected what holds ", original, " bytes"));
+  return record;
+}
+
+Result<ByteView> ChunkedContent::Stored(std::uint64_t index) const {
+  PANNIER_TRY(const ChunkRecord record, Record(index));
+  return ByteView(stored_.data() + record.offset, record.stored_size);
+}
+
+Status ChunkedContent::CheckDigest(std::uint64_t index, const ChunkRecord& record) const {
+  const Sha256Digest found = Sha256Of(ByteView(stored_.data() + record.offset, record.stored_size));
+  if (found == record.sha256) return {};
+  return {ErrorCode::kDigestMismatch, StrCat("chunk ", index, " (stored at ", Hex(record.offset), "): sha-256: found ", found.Hex(), ", expected ", record.sha256.Hex())};
+}
+
+Status ChunkedContent::DecodeChunk(std::uint64_t index, void* out, bool check) const {
+  PANNIER_TRY(const ChunkRecord record, Record(index));
+  if (check) PANNIER_CHECK_OK(CheckDigest(index, record));
+  const std::uint8_t* stored = stored_.data() + record.offset;
+  const auto size = static_cast<std::size_t>(chunk_bytes(index));
+  if (record.codec == Codec::kStore) {
+    std::memcpy(out, stored, size);
+    return {};
+  }
+  // One-shot decoding never writes beyond `size`, whatever the frame claims.
+  const std::size_t decoded = ZSTD_decompress(out, size, stored, record.stored_size);
+  if (ZSTD_isError(decoded) != 0U) return Malformed(StrCat("chunk ", index, ": zstd: ", ZSTD_getErrorName(decoded)));
+  if (decoded != size) return Malformed(StrCat("chunk ", index, ": zstd: found ", decoded, " bytes, expected ", size));
+  return {};
+}
+
+Result<std::optional<ByteView>> ChunkedContent::StoredWhole() const {
+  if (size_ == 0) return std::optional<ByteView>(ByteView(stored_.data(), 0));
+  std::uint64_t begin = 0;
+  std::uint64_t next = 0;
+  for (std::uint64_t i = 0; i < chunk_count(); ++i) {
+    PANNIER_TRY(const ChunkRecord record, Record(i));
+    if (i == 0) begin = next = record.offset;
+    if (record.codec != Codec::kStore || record.offset != next) return std::optional<ByteView>();
+    next += record.stored_size;
+  }
+  return std::optional<ByteView>(ByteView(stored_.data() + begin, static_cast<std::size_t>(size_)));
+}
+
+Status ChunkedContent::Decode(void* out, unsigned threads, bool check) const {
+  auto* bytes = static_cast<std::uint8_t*>(out);
+  return ParallelFor(chunk_count(), threads, [&](std::uint64_t i) { return DecodeChunk(i, bytes + i * chunk_size_, check); });
+}
+
+Status ChunkedContent::CheckDigests(unsigned threads) const {
+  // Several chunks at a time, since independent digests are made faster side by side.
+  constexpr std::uint64_t kGroup = 8;
+  return ParallelFor(ChunkCount(chunk_count(), kGroup), threads, [&](std::uint64_t group) -> Status {
+    const std::uint64_t first = group * kGroup;
+    const std::uint64_t count = std::min(kGroup, chunk_count() - first);
+    ChunkRecord records[kGroup];
+    ByteView stored[kGroup];
+    Sha256Digest digests[kGroup];
+    for (std::uint64_t i = 0; i < count; ++i) {
+      PANNIER_TRY(records[i], Record(first + i));
+      stored[i] = ByteView(stored_.data() + records[i].offset, records[i].stored_size);
+    }
+    Sha256Many(stored, count, digests);
+    for (std::uint64_t i = 0; i < count; ++i) {
+      if (digests[i] != records[i].sha256) return CheckDigest(first + i, records[i]);
+    }
+    return {};
+  });
+}
+
+Result<std::uint64_t> ChunkedContent::StoredBytes() const {
+  std::uint64_t total = 0;
+  for (std::uint64_t i = 0; i < chunk_count(); ++i) {
+    PANNIER_TRY(const ChunkRecord record, Record(i));
+    total += record.stored_size;
+  }
+  return total;
+}
+
+}  // namespace pannier

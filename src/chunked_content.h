@@ -1,0 +1,55 @@
+// ChunkedContent: a blob or a tensor as a row of chunks that decode one by one.
+#ifndef PANNIER_SRC_CHUNKED_CONTENT_H_
+#define PANNIER_SRC_CHUNKED_CONTENT_H_
+
+#include <cstdint>
+#include <optional>
+
+#include "src/bytes.h"
+#include "src/format.h"
+#include "src/result.h"
+
+namespace pannier {
+
+// Borrows the artifact's stored bytes and the table's. `table` holds exactly the records of this content; its digest has been checked.
+class ChunkedContent {
+ public:
+  ChunkedContent(ByteView stored, ByteView table, std::uint64_t size, std::uint32_t chunk_size)
+      : stored_(stored), table_(table), size_(size), chunk_size_(chunk_size) {}
+
+  std::uint64_t size() const { return size_; }
+  std::uint64_t chunk_count() const { return ChunkCount(size_, chunk_size_); }
+  std::uint64_t chunk_bytes(std::uint64_t index) const;  // of the original, not as stored
+
+  // The record, its range checked against the stored bytes and its sizes against the codec.
+  Result<ChunkRecord> Record(std::uint64_t index) const;
+
+  // A chunk as it is stored.
+  Result<ByteView> Stored(std::uint64_t index) const;
+
+  // Decodes a chunk into chunk_bytes(index) bytes; with `check`, its digest is compared first.
+  Status DecodeChunk(std::uint64_t index, void* out, bool check) const;
+
+  // The whole content where it lies, when every chunk is stored as it is and follows the one before.
+  Result<std::optional<ByteView>> StoredWhole() const;
+
+  // Decodes all into size() bytes.
+  Status Decode(void* out, unsigned threads, bool check) const;
+
+  // Compares every stored chunk with its digest. Calls are independent of decoding.
+  Status CheckDigests(unsigned threads) const;
+
+  Result<std::uint64_t> StoredBytes() const;
+
+ private:
+  Status CheckDigest(std::uint64_t index, const ChunkRecord& record) const;
+
+  ByteView stored_;
+  ByteView table_;
+  std::uint64_t size_;
+  std::uint32_t chunk_size_;
+};
+
+}  // namespace pannier
+
+#endif  // PANNIER_SRC_CHUNKED_CONTENT_H_

@@ -1,0 +1,78 @@
+// MappedFile on systems with mmap.
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <limits>
+
+#include "src/mapped_file.h"
+#include "src/text.h"
+
+namespace pannier {
+namespace {
+
+Status SystemError(const char* what) { return {ErrorCode::kIo, StrCat(what, ": ", std::strerror(errno))}; }
+
+std::uint64_t PageSize() { return static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE)); }
+
+}  // namespace
+
+Result<MappedFile> MappedFile::Open(const std::string& path) {
+  // A FIFO would block without O_NONBLOCK.
+  const int descriptor = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (descriptor < 0) return SystemError("cannot open");
+  struct stat facts {};
+  auto result = [&]() -> Result<MappedFile> {
+    if (fstat(descriptor, &facts) != 0) return SystemError("cannot stat");
+    if (!S_ISREG(facts.st_mode)) return {ErrorCode::kInvalidArgument, "not a regular file"};
+    return Map(descriptor, 0, static_cast<std::uint64_t>(facts.st_size));
+  }();
+  close(descriptor);
+  return result;
+}
+
+Result<MappedFile> MappedFile::Map(int file_descriptor, std::uint64_t offset, std::uint64_t size) {
+  struct stat facts {};
+  if (fstat(file_descriptor, &facts) != 0) return SystemError("cannot stat");
+  if (!S_ISREG(facts.st_mode)) return {ErrorCode::kInvalidArgument, "not a regular file"};
+  const auto file_size = static_cast<std::uint64_t>(facts.st_size);
+  if (!FitsWithin(offset, size, file_size)) {
+    return Malformed(StrCat("found ", file_size, " bytes, expected ", size, " from offset ", offset));
+  }
+  MappedFile file;
+  if (size == 0) return file;
+  const std::uint64_t slack = offset % PageSize();
+  if (size > std::numeric_limits<std::size_t>::max() - slack) {
+    return {ErrorCode::kUnsupported, StrCat("found ", size, " bytes, expected what fits into this machine's address space")};
+  }
+  file.mapping_size_ = static_cast<std::size_t>(size + slack);
+  void* mapping = mmap(nullptr, file.mapping_size_, PROT_READ, MAP_PRIVATE, file_descriptor, static_cast<off_t>(offset - slack));
+  if (mapping == MAP_FAILED) return SystemError("cannot map");
+  file.mapping_ = mapping;
+  file.bytes_ = ByteView(static_cast<const std::uint8_t*>(mapping) + slack, static_cast<std::size_t>(size));
+  return file;
+}
+
+MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
+  std::swap(mapping_, other.mapping_);
+  std::swap(mapping_size_, other.mapping_size_);
+  std::swap(bytes_, other.bytes_);
+  return *this;
+}
+
+MappedFile::~MappedFile() {
+  if (mapping_ != nullptr) munmap(mapping_, mapping_size_);
+}
+
+void MappedFile::Release(ByteView range) const {
+  const std::uint64_t page = PageSize();
+  const auto base = reinterpret_cast<std::uintptr_t>(range.data());
+  const std::uintptr_t begin = AlignUp(base, page);
+  const std::uintptr_t end = (base + range.size()) & ~static_cast<std::uintptr_t>(page - 1);
+  if (end > begin) madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
+}
+
+}  // namespace pannier

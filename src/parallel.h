@@ -1,0 +1,61 @@
+// ParallelFor: the same work for many indices on several threads.
+#ifndef PANNIER_SRC_PARALLEL_H_
+#define PANNIER_SRC_PARALLEL_H_
+
+#include <algorithm>
+#include <atomic>
+#include <cstdint>
+#include <mutex>
+#include <system_error>
+#include <thread>
+#include <vector>
+
+#include "src/result.h"
+
+namespace pannier {
+
+// `wanted` threads, or one for each processor when it is 0; never more than there is work.
+inline unsigned ThreadCount(unsigned wanted, std::uint64_t work) {
+  const unsigned threads = wanted != 0 ? wanted : std::max(1U, std::thread::hardware_concurrency());
+  return static_cast<unsigned>(std::min<std::uint64_t>(threads, std::max<std::uint64_t>(work, 1)));
+}
+
+// Calls function(i) -> Status for all i in [0, count), in no particular order; answers with the error of the lowest index that failed.
+// Where no thread can be made, the caller's own does all the work.
+template <typename Function>
+Status ParallelFor(std::uint64_t count, unsigned wanted_threads, const Function& function) {
+  std::atomic<std::uint64_t> next{0};
+  std::atomic<bool> failed{false};
+  std::mutex mutex;
+  std::uint64_t failed_index = UINT64_MAX;
+  Status failure;
+  auto work = [&] {
+    while (!failed.load(std::memory_order_relaxed)) {
+      const std::uint64_t i = next.fetch_add(1, std::memory_order_relaxed);
+      if (i >= count) return;
+      Status status = function(i);
+      if (status.ok()) continue;
+      const std::lock_guard<std::mutex> lock(mutex);
+      failed.store(true, std::memory_order_relaxed);
+      if (i < failed_index) {
+        failed_index = i;
+        failure = std::move(status);
+      }
+    }
+  };
+  std::vector<std::thread> threads;
+  for (unsigned i = 1; i < ThreadCount(wanted_threads, count); ++i) {
+    try {
+      threads.emplace_back(work);
+    } catch (const std::system_error&) {
+      break;
+    }
+  }
+  work();
+  for (std::thread& thread : threads) thread.join();
+  return failure;
+}
+
+}  // namespace pannier
+
+#endif  // PANNIER_SRC_PARALLEL_H_

@@ -1,0 +1,49 @@
+// Payload: where a bundle's own sections are, in the bytes of a file or in a mapped image.
+#ifndef PANNIER_SRC_PAYLOAD_H_
+#define PANNIER_SRC_PAYLOAD_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "src/bytes.h"
+#include "src/result.h"
+
+namespace pannier {
+
+enum class FileFormat { kElf, kArchive, kMachO, kPe, kUnknown };
+
+// By magic number alone.
+FileFormat DetectFormat(ByteView file);
+std::string_view FormatName(FileFormat format);
+
+// Borrows the image's bytes.
+struct Payload {
+  struct NamedSection {
+    std::string_view name;
+    ByteView bytes;
+    std::uint64_t file_offset;
+  };
+
+  ByteView anchor;  // at least Anchor::kSize bytes
+  // In a mapped segment: everything from the anchor on. Then sections are found by their offset from the anchor.
+  ByteView segment;
+  // In the file only: sections are found by name, since strip may move each on its own.
+  std::vector<NamedSection> sections;
+  std::uint64_t anchor_file_offset = 0;  // 0 for an image mapped by the OS
+
+  bool is_mapped() const { return !segment.empty(); }
+  std::optional<ByteView> Find(std::string_view name, std::uint64_t offset, std::uint64_t size) const;
+};
+
+// Looks through the bytes of a whole file. kNotABundle when it is a sound library without a payload.
+Result<Payload> FindPayload(ByteView file);
+
+// The error for a library without a payload; says what may have become of it.
+Status NoPayload();
+
+}  // namespace pannier
+
+#endif  // PANNIER_SRC_PAYLOAD_H_

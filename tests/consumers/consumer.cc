@@ -1,0 +1,26 @@
+// A user of the C++ interface: usage consumer BUNDLE; prints the number of tensors.
+#include <pannier/loader.h>
+
+#include <cstdio>
+
+int main(int argc, char** argv) {
+  if (argc != 2) return 2;
+  try {
+    const pannier::Bundle bundle = pannier::LoadBundle(argv[1]);
+    if (bundle.graph_json().substr(0, 1) != "{") return 3;
+    std::size_t bytes = 0;
+    for (const pannier::TensorView& tensor : bundle.params()) bytes += tensor.data() != nullptr ? tensor.nbytes() : 0;
+    if (bytes == 0) return 4;
+    std::printf("%zu\n", bundle.params().size());
+  } catch (const pannier::Error& error) {
+    std::fprintf(stderr, "consumer: %s\n", error.what());
+    return 1;
+  }
+  // An exception of the library is caught by its type here, whatever flags either side was compiled with.
+  try {
+    pannier::OpenBundle("no/such/file.so");
+  } catch (const pannier::Error& error) {
+    return error.code() == pannier::ErrorCode::kIo ? 0 : 5;
+  }
+  return 6;
+}

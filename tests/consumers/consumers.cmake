@@ -1,0 +1,11 @@
+# The programs that every consumer project builds, each with what pannier::loader brings along and nothing else.
+get_filename_component(consumers "${CMAKE_CURRENT_LIST_DIR}" ABSOLUTE)
+add_executable(consumer "${consumers}/consumer.cc")
+add_executable(c_consumer "${consumers}/c_consumer.c")
+add_executable(no_exceptions "${consumers}/no_exceptions.cc")
+target_compile_options(no_exceptions PRIVATE -fno-exceptions -fno-rtti)
+set_target_properties(c_consumer PROPERTIES C_STANDARD 99 C_EXTENSIONS OFF)
+foreach(program consumer c_consumer no_exceptions)
+  target_compile_options(${program} PRIVATE -Wall -Wextra -Wpedantic -Werror -fvisibility=hidden)
+  target_link_libraries(${program} PRIVATE pannier::loader)
+endforeach()
