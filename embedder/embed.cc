@@ -69,6 +69,7 @@ bool IsSectionName(std::string_view name) {
 struct Layout {
   std::vector<PlannedSection> sections;  // without anchor, manifest and signature room
   std::vector<ArtifactFacts> artifacts;
+  std::vector<std::string> compressed;  // names of artifacts with compressed chunks
   std::vector<std::uint8_t> index;
   std::uint64_t end = 0;
 
@@ -113,6 +114,7 @@ void AddArtifact(const ArtifactInput& input, const EncodedArtifact& encoded, boo
     }
     facts.tensors = layout.AddToIndex(BuildTensorTable(*input.params, tensors));
   }
+  if (encoded.has_frames) layout.compressed.push_back(input.name);
   layout.artifacts.push_back(std::move(facts));
 }
 
@@ -246,16 +248,16 @@ class Finisher {
 };
 
 // The bundle as a loader will see it: structure, every digest, and compressed content decoded and compared with the input's digest.
-Status ReadBack(const OutputFile& out, std::uint64_t file_size, unsigned threads) {
+Status ReadBack(const OutputFile& out, std::uint64_t file_size, const std::vector<std::string>& compressed, unsigned threads) {
   PANNIER_TRY(const MappedFile file, MappedFile::Map(out.fd(), 0, file_size));
   PANNIER_TRY(const Payload payload, FindPayload(file.bytes()));
   PANNIER_TRY(const BundleReader reader, BundleReader::Open(payload));
   PANNIER_TRY(const VerifyReport report, VerifyFile(file, reader, threads));
   if (!report.passed()) return {ErrorCode::kDigestMismatch, report.differences.front()};
-  for (std::uint32_t i = 0; i < reader.artifact_count(); ++i) {
-    const format::Artifact& artifact = reader.artifact(i);
-    if (artifact.stored_size() >= artifact.size()) continue;  // nothing in it is compressed; its bytes have been compared
-    PANNIER_CHECK_OK(StreamArtifact(file, reader, artifact, threads, [](ByteView) { return Status(); }));
+  for (const std::string& name : compressed) {
+    const auto index = reader.FindArtifact(name);
+    if (!index) return {ErrorCode::kNotFound, StrCat("no artifact \"", Printable(name), "\"")};
+    PANNIER_CHECK_OK(StreamArtifact(file, reader, reader.artifact(*index), threads, [](ByteView) { return Status(); }));
   }
   return {};
 }
@@ -300,7 +302,7 @@ Result<EmbedSummary> Embed(const std::string& host_path, const std::vector<Named
   if (out) {
     const auto finish = [&]() -> Status {
       PANNIER_CHECK_OK(finisher.Write(*out));
-      PANNIER_CHECK_OK(ReadBack(*out, finisher.plan().file_size, options.encode.threads).WithContext("reading back what was written"));
+      PANNIER_CHECK_OK(ReadBack(*out, finisher.plan().file_size, layout.compressed, options.encode.threads).WithContext("reading back what was written"));
       return out->Commit();
     };
     PANNIER_CHECK_OK(finish().WithContext(Printable(target)));

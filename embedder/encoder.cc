@@ -188,6 +188,7 @@ class PieceEncoder {
     job.record.offset = position_ - artifact_.offset;
     job.record.stored_size = static_cast<std::uint32_t>(job.stored.size());
     AppendChunkRecord(artifact_.chunk_table, job.record);
+    artifact_.has_frames = artifact_.has_frames || job.record.codec != Codec::kStore;
     position_ += job.stored.size();
   }
 

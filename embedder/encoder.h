@@ -34,6 +34,7 @@ struct EncodedArtifact {
   std::uint64_t offset = 0;  // from the anchor: where its stored bytes begin
   std::uint64_t stored_size = 0;
   std::uint64_t align = 1;
+  bool has_frames = false;                // some chunk is compressed
   Sha256Digest sha256;                    // of the input file
   std::vector<std::uint8_t> chunk_table;  // ChunkRecords
   std::vector<EncodedContent> contents;   // one for a blob, one for each tensor of params
