@@ -1,0 +1,274 @@
+// Round trips through embedder and reader: layout, determinism, restore, refusals, and every flipped byte of a bundle.
+#include <catch2/catch_test_macros.hpp>
+#include <cstdint>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "embedder/embed.h"
+#include "embedder/opened_bundle.h"
+#include "embedder/restore.h"
+#include "embedder/verify.h"
+#include "pannier/loader.h"
+
+namespace pannier {
+namespace {
+
+namespace fs = std::filesystem;
+
+const fs::path kData = fs::path(PANNIER_TEST_DATA) / "mlp";
+
+class Folder {
+ public:
+  Folder() {
+    std::string pattern = (fs::temp_directory_path() / "pannier-embed-XXXXXX").string();
+    REQUIRE(mkdtemp(pattern.data()) != nullptr);
+    path_ = pattern;
+  }
+  Folder(const Folder&) = delete;
+  Folder& operator=(const Folder&) = delete;
+  ~Folder() { fs::remove_all(path_); }
+  std::string operator/(const std::string& name) const { return (path_ / name).string(); }
+  std::size_t file_count() const { return static_cast<std::size_t>(std::distance(fs::directory_iterator(path_), fs::directory_iterator())); }
+
+ private:
+  fs::path path_;
+};
+
+std::string ReadFile(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  REQUIRE(file.good());
+  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+}
+
+void WriteFile(const std::string& path, const std::string& bytes) {
+  std::ofstream file(path, std::ios::binary);
+  file << bytes;
+  REQUIRE(file.good());
+}
+
+std::string HostOf(const std::string& platform) { return (kData / platform / "lib.so").string(); }
+
+std::vector<NamedPath> Artifacts() { return {{"graph", (kData / "graph.json").string()}, {"params", (kData / "params.bin").string()}}; }
+
+EmbedSummary MustEmbed(const std::string& host, const std::vector<NamedPath>& artifacts, const std::string& target, CodecChoice codec = CodecChoice::kStore,
+                       unsigned threads = 0, bool force = false) {
+  EmbedOptions options;
+  options.encode.codec = codec;
+  options.encode.threads = threads;
+  options.force = force;
+  Result<EmbedSummary> summary = Embed(host, artifacts, target, options);
+  INFO(summary.status().message());
+  REQUIRE(summary.ok());
+  return std::move(*summary);
+}
+
+VerifyReport MustVerify(const std::string& path) {
+  Result<OpenedBundle> bundle = OpenedBundle::Open(path);
+  INFO(bundle.status().message());
+  REQUIRE(bundle.ok());
+  Result<VerifyReport> report = VerifyFile(bundle->file, bundle->reader, 0);
+  REQUIRE(report.ok());
+  return std::move(*report);
+}
+
+TEST_CASE("a library of every platform embeds, verifies, reads back and restores") {
+  const Folder folder;
+  for (const std::string platform : {"linux-x86_64", "linux-i686", "linux-aarch64", "linux-armv7", "linux-riscv64"}) {
+    for (const CodecChoice codec : {CodecChoice::kStore, CodecChoice::kZstd, CodecChoice::kAuto}) {
+      CAPTURE(platform, static_cast<int>(codec));
+      const EmbedSummary summary = MustEmbed(HostOf(platform), Artifacts(), folder / "model.so", codec);
+      CHECK(summary.is_mapped);
+      CHECK(summary.host_bytes_changed < 250);
+      CHECK(MustVerify(folder / "model.so").passed());
+      const Bundle bundle = OpenBundle(folder / "model.so");
+      CHECK(bundle.graph_json() == ReadFile((kData / "graph.json").string()));
+      const auto params = bundle.artifact("params").bytes();
+      CHECK(std::string(reinterpret_cast<const char*>(params.data()), params.size()) == ReadFile((kData / "params.bin").string()));
+      CHECK(bundle.params().size() == 6);
+      bundle.CheckDigests();
+      REQUIRE(Restore(folder / "model.so", folder / "lib.so").ok());
+      CHECK(ReadFile(folder / "lib.so") == ReadFile(HostOf(platform)));
+    }
+  }
+}
+
+TEST_CASE("only the bytes that the plan names change in the host") {
+  const Folder folder;
+  const EmbedSummary summary = MustEmbed(HostOf("linux-x86_64"), Artifacts(), folder / "model.so");
+  const std::string host = ReadFile(HostOf("linux-x86_64"));
+  const std::string bundle = ReadFile(folder / "model.so");
+  std::vector<bool> planned(host.size());
+  for (const Edit& edit : summary.plan.edits) {
+    for (std::size_t i = 0; i < edit.bytes.size(); ++i) planned[edit.offset + i] = true;
+  }
+  for (std::size_t i = 0; i < host.size(); ++i) {
+    if (!planned[i]) REQUIRE(host[i] == bundle[i]);
+  }
+}
+
+TEST_CASE("the same input gives the same bytes, whatever the number of threads") {
+  const Folder folder;
+  for (const CodecChoice codec : {CodecChoice::kStore, CodecChoice::kZstd, CodecChoice::kAuto}) {
+    MustEmbed(HostOf("linux-x86_64"), Artifacts(), folder / "one.so", codec, 1);
+    MustEmbed(HostOf("linux-x86_64"), Artifacts(), folder / "many.so", codec, 7);
+    CHECK(ReadFile(folder / "one.so") == ReadFile(folder / "many.so"));
+  }
+}
+
+TEST_CASE("embedding into a bundle needs --force, and then gives what a fresh embed gives") {
+  const Folder folder;
+  MustEmbed(HostOf("linux-x86_64"), Artifacts(), folder / "fresh.so", CodecChoice::kZstd);
+  MustEmbed(HostOf("linux-x86_64"), {{"labels", (kData / "graph.json").string()}}, folder / "model.so");
+  const std::string before = ReadFile(folder / "model.so");
+  const Result<EmbedSummary> refused = Embed(folder / "model.so", Artifacts(), folder / "model.so", {});
+  CHECK(refused.status().code() == ErrorCode::kAlreadyBundle);
+  CHECK(ReadFile(folder / "model.so") == before);
+  MustEmbed(folder / "model.so", Artifacts(), folder / "model.so", CodecChoice::kZstd, 0, true);
+  CHECK(ReadFile(folder / "model.so") == ReadFile(folder / "fresh.so"));
+}
+
+TEST_CASE("a dry run plans and writes nothing") {
+  const Folder folder;
+  fs::copy_file(HostOf("linux-x86_64"), folder / "lib.so");
+  EmbedOptions options;
+  options.dry_run = true;
+  const Result<EmbedSummary> summary = Embed(folder / "lib.so", Artifacts(), folder / "model.so", options);
+  REQUIRE(summary.ok());
+  CHECK(summary->bundle_size > summary->host_size);
+  CHECK(folder.file_count() == 1);
+  MustEmbed(HostOf("linux-x86_64"), Artifacts(), folder / "real.so", CodecChoice::kAuto);
+  CHECK(fs::file_size(folder / "real.so") == summary->bundle_size);
+}
+
+TEST_CASE("every flipped byte of a bundle is found, but for those of the signature room") {
+  const Folder folder;
+  WriteFile(folder / "small.json", "{\"nodes\": [1, 2, 3]}");
+  MustEmbed(HostOf("linux-i686"), {{"graph", folder / "small.json"}}, folder / "model.so");
+  const std::string good = ReadFile(folder / "model.so");
+  std::uint64_t room_begin = 0;
+  std::uint64_t room_end = 0;
+  {
+    const Result<OpenedBundle> bundle = OpenedBundle::Open(folder / "model.so");
+    REQUIRE(bundle.ok());
+    room_begin = static_cast<std::uint64_t>(bundle->reader.signature_room().data() - bundle->file.bytes().data());
+    room_end = room_begin + bundle->reader.signature_room().size();
+  }
+  // In steps through the host, whose chunks all are checked alike; each byte of what is ours.
+  for (std::size_t at = 0; at < good.size(); at += at < 30000 ? 61 : 1) {
+    if (at >= room_begin && at < room_end) continue;
+    std::string bad = good;
+    bad[at] = static_cast<char>(bad[at] ^ 0x20);
+    WriteFile(folder / "bad.so", bad);
+    const Result<OpenedBundle> bundle = OpenedBundle::Open(folder / "bad.so");
+    if (!bundle.ok()) continue;
+    const Result<VerifyReport> report = VerifyFile(bundle->file, bundle->reader, 1);
+    CAPTURE(at);
+    REQUIRE((!report.ok() || !report->passed()));
+  }
+}
+
+TEST_CASE("a bundle cut off at any length is an error") {
+  const Folder folder;
+  MustEmbed(HostOf("linux-x86_64"), Artifacts(), folder / "model.so");
+  const std::string good = ReadFile(folder / "model.so");
+  for (std::size_t size = 0; size < good.size(); size += 997) {
+    WriteFile(folder / "bad.so", good.substr(0, size));
+    CAPTURE(size);
+    CHECK_THROWS_AS(OpenBundle(folder / "bad.so").CheckDigests(), Error);
+    CHECK_THROWS_AS(LoadBundle(folder / "bad.so"), Error);
+  }
+}
+
+TEST_CASE("other artifacts keep their names; unusual ones share a section") {
+  const Folder folder;
+  WriteFile(folder / "a", "first");
+  WriteFile(folder / "b", "");
+  WriteFile(folder / "c", std::string(700000, 'x'));
+  MustEmbed(HostOf("linux-x86_64"), {{"labels", folder / "a"}, {"with space", folder / "a"}, {"index", folder / "c"}, {"empty", folder / "b"}, {"größe", folder / "c"}},
+            folder / "model.so", CodecChoice::kAuto);
+  CHECK(MustVerify(folder / "model.so").passed());
+  const Bundle bundle = OpenBundle(folder / "model.so");
+  CHECK(bundle.artifact_count() == 5);
+  CHECK(bundle.artifact("with space").bytes().size() == 5);
+  CHECK(bundle.artifact("empty").bytes().empty());
+  CHECK(bundle.artifact("größe").bytes().size() == 700000);
+  CHECK(bundle.artifact("index").stored_bytes() < 1000);
+  CHECK_THROWS_AS(bundle.artifact("label"), Error);
+  CHECK_THROWS_AS(bundle.graph_json(), Error);
+  CHECK_THROWS_AS(bundle.params(), Error);
+  for (const std::string name : {"", "a/b", "..", "new\nline", "\xff"}) {
+    CHECK(Embed(HostOf("linux-x86_64"), {{name, folder / "a"}}, folder / "x.so", {}).status().code() == ErrorCode::kInvalidArgument);
+  }
+}
+
+TEST_CASE("params in an unknown format are kept as one blob") {
+  const Folder folder;
+  WriteFile(folder / "odd.params", "not TVM's");
+  const EmbedSummary summary = MustEmbed(HostOf("linux-x86_64"), {{"params", folder / "odd.params"}}, folder / "model.so");
+  CHECK_FALSE(summary.artifacts.front().note.empty());
+  const Bundle bundle = OpenBundle(folder / "model.so");
+  CHECK(bundle.artifact("params").bytes().size() == 9);
+  CHECK_THROWS_AS(bundle.params(), Error);
+}
+
+TEST_CASE("loaded: tensors in place, symbols, two bundles, twice, many threads, unloaded") {
+  const Folder folder;
+  MustEmbed(HostOf("linux-x86_64"), Artifacts(), folder / "store.so", CodecChoice::kStore);
+  MustEmbed(HostOf("linux-x86_64"), Artifacts(), folder / "zstd.so", CodecChoice::kZstd);
+  {
+    const Bundle store = LoadBundle(folder / "store.so", {Check::kFull, 0, false});
+    const Bundle again = LoadBundle(folder / "store.so");
+    const Bundle zstd = LoadBundle(folder / "zstd.so", {Check::kLazy, 3, false});
+    CHECK(store.params().at("p0").data() == again.params().at("p0").data());
+    CHECK(store.graph_json() == zstd.graph_json());
+    std::vector<std::thread> threads;
+    for (int i = 0; i < 8; ++i) threads.emplace_back([&] { zstd.DecodeAll(); });
+    for (std::thread& thread : threads) thread.join();
+    for (const TensorView& tensor : store.params()) {
+      CAPTURE(tensor.name());
+      CHECK(tensor.is_zero_copy());
+      CHECK(reinterpret_cast<std::uintptr_t>(tensor.data()) % 64 == 0);
+      const TensorView other = zstd.params().at(tensor.name());
+      CHECK(other.dtype() == tensor.dtype());
+      CHECK(std::memcmp(other.data(), tensor.data(), tensor.nbytes()) == 0);
+      std::vector<char> copy(tensor.nbytes());
+      other.CopyTo(copy.data(), copy.size());
+      CHECK(std::memcmp(copy.data(), tensor.data(), copy.size()) == 0);
+      CHECK_THROWS_AS(other.CopyTo(copy.data(), copy.size() + 1), Error);
+    }
+    void* function = store.FindSymbol("tvmgen_default_fused_nn_softmax");
+    REQUIRE(function != nullptr);
+    CHECK(FindBundle(function).params().at("p0").data() == store.params().at("p0").data());
+    CHECK(store.FindSymbol("no_such_function") == nullptr);
+    CHECK_THROWS_AS(OpenBundle(folder / "store.so").FindSymbol("x"), Error);
+    CHECK_THROWS_AS(FindBundle(&folder), Error);
+  }
+  // Unloaded: a new file under the same name is what the next load gives.
+  MustEmbed(HostOf("linux-x86_64"), {{"labels", (kData / "graph.json").string()}}, folder / "store.so");
+  CHECK(LoadBundle(folder / "store.so").has_artifact("labels"));
+  CHECK_THROWS_AS(LoadBundle(HostOf("linux-x86_64")), Error);
+}
+
+TEST_CASE("opened from memory, also at an odd address, and from a descriptor at an odd offset") {
+  const Folder folder;
+  MustEmbed(HostOf("linux-x86_64"), Artifacts(), folder / "model.so");
+  const std::string bytes = ReadFile(folder / "model.so");
+  const std::string shifted = "odd" + bytes + "rest";
+  const Bundle odd = OpenBundle(shifted.data() + 3, bytes.size());
+  CHECK(reinterpret_cast<std::uintptr_t>(odd.params().at("p0").data()) % 64 == 0);
+  CHECK(odd.graph_json() == ReadFile((kData / "graph.json").string()));
+  WriteFile(folder / "archive", shifted);
+  const Result<FileSource> archive = FileSource::Open(folder / "archive");
+  REQUIRE(archive.ok());
+  const Bundle inside = OpenBundle(archive->fd(), 3, bytes.size());
+  inside.CheckDigests();
+  CHECK(inside.graph_json() == odd.graph_json());
+  CHECK_THROWS_AS(OpenBundle(archive->fd(), 3, bytes.size() + 100), Error);
+}
+
+}  // namespace
+}  // namespace pannier
