@@ -411,6 +411,9 @@ static void CheckOptions(const char* path) {
   pannier_bundle_free(bundle);
   larger.newer[15] = 1;
   CHECK_CODE(PANNIER_ERROR_UNSUPPORTED, pannier_open(path, &larger.known, &bundle, &error));
+  options.check = PANNIER_CHECK_STRUCTURE;
+  options.reserved = 1;
+  CHECK_CODE(PANNIER_ERROR_UNSUPPORTED, pannier_open(path, &options, &bundle, &error));
   memset(&options, 0, sizeof(options));
   CHECK_CODE(PANNIER_ERROR_INVALID_ARGUMENT, pannier_open(path, &options, &bundle, &error));
   options.struct_size = SIZE_MAX;

@@ -58,6 +58,14 @@ std::vector<Block> ToAligned(const std::string& bytes) {
   return blocks;
 }
 
+// Takes all blocks of this size that the heap has. Only for a child process: they are never given back.
+void TakeHeap(std::size_t size) {
+  static void* volatile taken = nullptr;
+  do {
+    taken = std::malloc(size);
+  } while (taken != nullptr);
+}
+
 // The code and the message that C++ gives as an exception.
 template <typename Function>
 pannier::Error ErrorOf(const Function& function) {
@@ -245,15 +253,18 @@ TEST_CASE("memory that runs out is a code", "[c_abi]") {
     rlimit none{};
     if (setrlimit(RLIMIT_AS, &none) != 0) return "no limit";
     // What earlier tests gave back to the heap would do for this one, too.
-    static void* volatile taken = nullptr;
-    do {
-      taken = std::malloc(std::size_t{1} << 16);
-    } while (taken != nullptr);
+    TakeHeap(std::size_t{1} << 16);
     const int code = pannier_artifact_bytes(bundle, params.index, &data, &size, &error);
-    return code == PANNIER_ERROR_NO_MEMORY && error.code == code && data == nullptr ? "answered" : error.message;
+    if (code != PANNIER_ERROR_NO_MEMORY || error.code != code || data != nullptr) return "artifact: found another answer";
+    // Not even a copy of the path: std::bad_alloc.
+    static char path[4096];
+    std::memset(path, 'x', sizeof(path) - 1);
+    for (std::size_t bytes = std::size_t{1} << 15; bytes >= 16; bytes /= 2) TakeHeap(bytes);
+    bundle = nullptr;
+    return pannier_open(path, nullptr, &bundle, &error) == PANNIER_ERROR_NO_MEMORY ? "both" : "open: another";  // short: no heap
   });
   CHECK(outcome.signal == 0);
-  CHECK(outcome.text == "answered");
+  CHECK(outcome.text == "both");
 }
 
 TEST_CASE("references are counted across threads", "[c_abi]") {
