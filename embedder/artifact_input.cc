@@ -9,12 +9,14 @@
 namespace pannier {
 
 Result<std::vector<ArtifactInput>> OpenArtifacts(const std::vector<NamedPath>& paths) {
-  if (paths.size() > kMaxArtifacts) return {ErrorCode::kLimit, StrCat("found ", paths.size(), " artifacts, expected at most ", kMaxArtifacts)};
+  if (paths.size() > kMaxArtifacts)
+    return {ErrorCode::kLimit, StrCat("found ", paths.size(), " artifacts, expected at most ", kMaxArtifacts)};
   std::vector<ArtifactInput> inputs;
   for (const NamedPath& entry : paths) {
     const std::string label = StrCat("artifact \"", Printable(entry.name), "\"");
     if (!IsArtifactName(entry.name)) {
-      return {ErrorCode::kInvalidArgument, StrCat(label, ": name: expected 1 to ", kMaxArtifactName, " bytes of UTF-8 without control characters or slash")};
+      return {ErrorCode::kInvalidArgument,
+              StrCat(label, ": name: expected 1 to ", kMaxArtifactName, " bytes of UTF-8 without control characters or slash")};
     }
     if (std::any_of(inputs.begin(), inputs.end(), [&](const ArtifactInput& other) { return other.name == entry.name; })) {
       return {ErrorCode::kInvalidArgument, label + ": given twice"};

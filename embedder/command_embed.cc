@@ -51,15 +51,17 @@ void PrintPlan(const EmbedSummary& summary) {
 }
 
 void PrintSummary(const std::string& target, const EmbedSummary& summary, bool dry_run) {
-  fmt::print("{}{}: {} (host {}, {} of its bytes changed)\n", dry_run ? "would write " : "", Printable(target), HumanSize(summary.bundle_size), HumanSize(summary.host_size),
-             summary.host_bytes_changed);
+  fmt::print("{}{}: {} (host {}, {} of its bytes changed)\n", dry_run ? "would write " : "", Printable(target),
+             HumanSize(summary.bundle_size), HumanSize(summary.host_size), summary.host_bytes_changed);
   for (const ArtifactSummary& artifact : summary.artifacts) {
     const std::string tensors = artifact.tensors != 0 ? fmt::format(", {} tensors", artifact.tensors) : "";
-    fmt::print("  {:<12} {:>10} stored as {:>10}{}\n", Printable(artifact.name), HumanSize(artifact.size), HumanSize(artifact.stored_size), tensors);
+    fmt::print("  {:<12} {:>10} stored as {:>10}{}\n", Printable(artifact.name), HumanSize(artifact.size),
+               HumanSize(artifact.stored_size), tensors);
     if (!artifact.note.empty()) fmt::print("    kept as one blob, not per tensor: {}\n", artifact.note);
   }
   if (!summary.is_mapped) {
-    fmt::print("  in the file only, not mapped by the OS: {}\n  (the loader reads it from the file; llvm-strip removes it)\n", summary.why_not_mapped);
+    fmt::print("  in the file only, not mapped by the OS: {}\n  (the loader reads it from the file; llvm-strip removes it)\n",
+               summary.why_not_mapped);
   }
   if (dry_run) PrintPlan(summary);
 }
@@ -82,7 +84,8 @@ Result<int> RunEmbed(const EmbedCommand& command, const OutputStyle& style) {
   }();
   if (!summary.ok()) return summary.TakeStatus();
   if (style.json) {
-    fmt::print("{}\n", ToJson(target, *summary, command.options.dry_run).dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
+    fmt::print("{}\n",
+               ToJson(target, *summary, command.options.dry_run).dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
   } else if (!style.quiet) {
     PrintSummary(target, *summary, command.options.dry_run);
   }

@@ -55,7 +55,8 @@ Result<std::vector<std::uint32_t>> SelectArtifacts(const ExtractCommand& command
       continue;
     }
     std::string known;
-    for (std::uint32_t i = 0; i < reader.artifact_count(); ++i) known += StrCat(known.empty() ? "" : ", ", "\"", Printable(ToText(reader.artifact(i).name())), "\"");
+    for (std::uint32_t i = 0; i < reader.artifact_count(); ++i)
+      known += StrCat(known.empty() ? "" : ", ", "\"", Printable(ToText(reader.artifact(i).name())), "\"");
     return {ErrorCode::kNotFound, StrCat("no artifact \"", Printable(name), "\"; it has ", known.empty() ? "none" : known)};
   }
   for (std::uint32_t i = 0; command.names.empty() && i < reader.artifact_count(); ++i) selected.push_back(i);
@@ -66,11 +67,13 @@ Result<std::vector<std::uint32_t>> SelectArtifacts(const ExtractCommand& command
 
 Result<int> RunExtract(const ExtractCommand& command, const OutputStyle& style) {
   PANNIER_TRY(const OpenedBundle bundle, OpenedBundle::Open(command.bundle).WithContext(Printable(command.bundle)));
-  PANNIER_TRY(const std::vector<std::uint32_t> selected, SelectArtifacts(command, bundle.reader).WithContext(Printable(command.bundle)));
+  PANNIER_TRY(const std::vector<std::uint32_t> selected,
+              SelectArtifacts(command, bundle.reader).WithContext(Printable(command.bundle)));
   if (command.output == "-") {
-    if (selected.size() != 1) return {ErrorCode::kInvalidArgument, StrCat("`-o -` takes one artifact: found ", selected.size(), "; name the one to write")};
-    PANNIER_CHECK_OK(
-        StreamArtifact(bundle.file, bundle.reader, bundle.reader.artifact(selected.front()), 0, &WriteToStdout).WithContext(Printable(command.bundle)));
+    if (selected.size() != 1)
+      return {ErrorCode::kInvalidArgument, StrCat("`-o -` takes one artifact: found ", selected.size(), "; name the one to write")};
+    PANNIER_CHECK_OK(StreamArtifact(bundle.file, bundle.reader, bundle.reader.artifact(selected.front()), 0, &WriteToStdout)
+                         .WithContext(Printable(command.bundle)));
     return kExitDone;
   }
   std::error_code error;
@@ -82,12 +85,16 @@ Result<int> RunExtract(const ExtractCommand& command, const OutputStyle& style) 
     const std::string path = (std::filesystem::path(command.output) / FileName(command.bundle, ToText(artifact.name()))).string();
     PANNIER_CHECK_OK(ExtractToFile(bundle, artifact, path).WithContext(Printable(command.bundle)));
     if (style.json) {
-      files.push_back({{"artifact", ToText(artifact.name())}, {"file", path}, {"bytes", artifact.size()}, {"sha256", ToDigest(*artifact.sha256()).Hex()}});
+      files.push_back({{"artifact", ToText(artifact.name())},
+                       {"file", path},
+                       {"bytes", artifact.size()},
+                       {"sha256", ToDigest(*artifact.sha256()).Hex()}});
     } else if (!style.quiet) {
       fmt::print("{}: {}\n", Printable(path), HumanSize(artifact.size()));
     }
   }
-  if (style.json) fmt::print("{}\n", nlohmann::json{{"files", files}}.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
+  if (style.json)
+    fmt::print("{}\n", nlohmann::json{{"files", files}}.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
   return kExitDone;
 }
 

@@ -86,7 +86,8 @@ Result<nlohmann::json> Describe(const OpenedBundle& bundle, const std::string& p
   json["sections"] = std::move(sections);
   nlohmann::json artifacts = nlohmann::json::array();
   for (std::uint32_t i = 0; i < reader.artifact_count(); ++i) {
-    PANNIER_TRY(nlohmann::json entry, DescribeArtifact(reader, reader.artifact(i)).WithContext(StrCat("artifact \"", Printable(ToText(reader.artifact(i).name())), "\"")));
+    PANNIER_TRY(nlohmann::json entry, DescribeArtifact(reader, reader.artifact(i))
+                                          .WithContext(StrCat("artifact \"", Printable(ToText(reader.artifact(i).name())), "\"")));
     artifacts.push_back(std::move(entry));
   }
   json["artifacts"] = std::move(artifacts);
@@ -98,22 +99,27 @@ std::string Text(const nlohmann::json& value) { return Printable(value.get_ref<c
 std::string Size(const nlohmann::json& value) { return HumanSize(value.get<std::uint64_t>()); }
 
 void Print(const nlohmann::json& json) {
-  fmt::print("{}: {} (host {}, payload {} at {:#x}, {})\n", Text(json["bundle"]), Size(json["bytes"]), Size(json["host_bytes"]), Size(json["payload_bytes"]),
-             json["payload_offset"].get<std::uint64_t>(), json["mapped"].get<bool>() ? "mapped" : "in the file only");
+  fmt::print("{}: {} (host {}, payload {} at {:#x}, {})\n", Text(json["bundle"]), Size(json["bytes"]), Size(json["host_bytes"]),
+             Size(json["payload_bytes"]), json["payload_offset"].get<std::uint64_t>(),
+             json["mapped"].get<bool>() ? "mapped" : "in the file only");
   fmt::print("  made by {}, format {}\n", Text(json["producer"]), Text(json["format_version"]));
-  fmt::print("  file digest  {}\n  image digest {}\n  host sha-256 {}\n", Text(json["file_digest"]), Text(json["image_digest"]), Text(json["host_sha256"]));
+  fmt::print("  file digest  {}\n  image digest {}\n  host sha-256 {}\n", Text(json["file_digest"]), Text(json["image_digest"]),
+             Text(json["host_sha256"]));
   fmt::print("\n{:<20} {:>12}\n", "SECTION", "BYTES");
-  for (const auto& section : json["sections"]) fmt::print("{:<20} {:>12}\n", Text(section["name"]), section["bytes"].get<std::uint64_t>());
+  for (const auto& section : json["sections"])
+    fmt::print("{:<20} {:>12}\n", Text(section["name"]), section["bytes"].get<std::uint64_t>());
   for (const auto& artifact : json["artifacts"]) {
-    fmt::print("\nartifact {}: {}, stored as {}{}\n  sha-256 {}\n", Text(artifact["name"]), Size(artifact["bytes"]), Size(artifact["stored_bytes"]),
-               artifact.contains("codec") ? fmt::format(" ({})", Text(artifact["codec"])) : "", Text(artifact["sha256"]));
+    fmt::print("\nartifact {}: {}, stored as {}{}\n  sha-256 {}\n", Text(artifact["name"]), Size(artifact["bytes"]),
+               Size(artifact["stored_bytes"]), artifact.contains("codec") ? fmt::format(" ({})", Text(artifact["codec"])) : "",
+               Text(artifact["sha256"]));
     if (!artifact.contains("tensors")) continue;
     std::size_t width = 6;
     for (const auto& tensor : artifact["tensors"]) width = std::max(width, Text(tensor["name"]).size());
     fmt::print("  {:<{}}  {:<10} {:<24} {:>12} {:>12}  {}\n", "TENSOR", width, "DTYPE", "SHAPE", "BYTES", "STORED", "CODEC");
     for (const auto& tensor : artifact["tensors"]) {
-      fmt::print("  {:<{}}  {:<10} {:<24} {:>12} {:>12}  {}\n", Text(tensor["name"]), width, Text(tensor["dtype"]), ShapeText(tensor["shape"].get<std::vector<std::int64_t>>()),
-                 tensor["bytes"].get<std::uint64_t>(), tensor["stored_bytes"].get<std::uint64_t>(), Text(tensor["codec"]));
+      fmt::print("  {:<{}}  {:<10} {:<24} {:>12} {:>12}  {}\n", Text(tensor["name"]), width, Text(tensor["dtype"]),
+                 ShapeText(tensor["shape"].get<std::vector<std::int64_t>>()), tensor["bytes"].get<std::uint64_t>(),
+                 tensor["stored_bytes"].get<std::uint64_t>(), Text(tensor["codec"]));
     }
   }
 }

@@ -19,8 +19,10 @@ Result<VerifyReport> Check(const VerifyCommand& command, std::string& digest) {
   Result<OpenedBundle> bundle = OpenedBundle::Open(command.bundle);
   Result<VerifyReport> report = [&]() -> Result<VerifyReport> {
     if (!bundle.ok()) return bundle.TakeStatus();
-    digest = command.image ? ToDigest(*bundle->reader.manifest().image()->sha256()).Hex() : bundle->reader.anchor().manifest_sha256.Hex();
-    return command.image ? VerifyImage(bundle->file, bundle->reader, command.threads) : VerifyFile(bundle->file, bundle->reader, command.threads);
+    digest = command.image ? ToDigest(*bundle->reader.manifest().image()->sha256()).Hex()
+                           : bundle->reader.anchor().manifest_sha256.Hex();
+    return command.image ? VerifyImage(bundle->file, bundle->reader, command.threads)
+                         : VerifyFile(bundle->file, bundle->reader, command.threads);
   }();
   if (report.ok() || !IsDamage(report.status().code())) return report;
   VerifyReport damage;
@@ -34,17 +36,19 @@ Result<int> RunVerify(const VerifyCommand& command, const OutputStyle& style) {
   std::string digest;
   PANNIER_TRY(const VerifyReport report, Check(command, digest).WithContext(Printable(command.bundle)));
   if (style.json) {
-    const nlohmann::json json = {{"bundle", command.bundle},        {"checked", command.image ? "image" : "file"}, {"passed", report.passed()},
-                                 {"digest", digest},                {"bytes_checked", report.bytes_checked},       {"differences", report.differences},
-                                 {"notes", report.notes}};
+    const nlohmann::json json = {
+        {"bundle", command.bundle}, {"checked", command.image ? "image" : "file"}, {"passed", report.passed()},
+        {"digest", digest},         {"bytes_checked", report.bytes_checked},       {"differences", report.differences},
+        {"notes", report.notes}};
     fmt::print("{}\n", json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
   } else {
     for (const std::string& line : report.differences) fmt::print(stderr, "pannier: {}: {}\n", Printable(command.bundle), line);
     if (!style.quiet) {
       for (const std::string& line : report.notes) fmt::print("note: {}\n", line);
       if (report.passed()) {
-        fmt::print("{}: {} verified, {} checked\n  {} digest {}\n", Printable(command.bundle), command.image ? "image and artifacts" : "every byte",
-                   HumanSize(report.bytes_checked), command.image ? "image" : "file", digest);
+        fmt::print("{}: {} verified, {} checked\n  {} digest {}\n", Printable(command.bundle),
+                   command.image ? "image and artifacts" : "every byte", HumanSize(report.bytes_checked),
+                   command.image ? "image" : "file", digest);
       }
     }
   }

@@ -1,4 +1,5 @@
-// EditPlan: the list of changes that turns a host into a bundle; what every format's planner answers and the one writer carries out.
+// EditPlan: the list of changes that turns a host into a bundle; what every format's planner answers and the one writer carries
+// out.
 #ifndef PANNIER_EMBEDDER_EDIT_PLAN_H_
 #define PANNIER_EMBEDDER_EDIT_PLAN_H_
 
@@ -35,7 +36,7 @@ struct PlannedSection {
 };
 
 struct EditPlan {
-  std::vector<Edit> edits;  // by ascending offset, none touching another
+  std::vector<Edit> edits;         // by ascending offset, none touching another
   std::vector<std::uint8_t> tail;  // what follows the payload: header tables written anew; may be empty
   std::uint64_t tail_offset = 0;   // in the bundle
   std::uint64_t file_size = 0;

@@ -19,7 +19,8 @@ struct Range {
 };
 
 // Splits [begin, end) of a segment's file bytes into section bytes and gaps.
-void AppendSpans(Range segment, std::uint64_t address, const std::vector<Range>& sections, bool all_known, std::vector<SpanRecord>& spans) {
+void AppendSpans(Range segment, std::uint64_t address, const std::vector<Range>& sections, bool all_known,
+                 std::vector<SpanRecord>& spans) {
   auto append = [&](std::uint64_t begin, std::uint64_t end, bool is_gap) {
     for (std::uint64_t at = begin; at < end; at += kLongestSpan) {
       SpanRecord span;
@@ -47,7 +48,8 @@ void AppendSpans(Range segment, std::uint64_t address, const std::vector<Range>&
 std::vector<Range> AllocatedRanges(const std::vector<elf::Section>& sections) {
   std::vector<Range> ranges;
   for (const elf::Section& section : sections) {
-    if (section.is_allocated() && section.has_bytes() && section.size != 0) ranges.push_back({section.offset, section.offset + section.size});
+    if (section.is_allocated() && section.has_bytes() && section.size != 0)
+      ranges.push_back({section.offset, section.offset + section.size});
   }
   std::sort(ranges.begin(), ranges.end(), [](const Range& a, const Range& b) { return a.begin < b.begin; });
   std::vector<Range> merged;
@@ -88,8 +90,10 @@ Result<std::vector<std::uint8_t>> HostChunkDigests(const ByteSource& host, std::
   return digests;
 }
 
-Result<std::vector<std::uint8_t>> ElfImageSpans(const ByteSource& file, const elf::Header& header, const std::vector<elf::Segment>& segments,
-                                                const std::vector<elf::Section>& sections, std::uint64_t anchor_address, unsigned threads) {
+Result<std::vector<std::uint8_t>> ElfImageSpans(const ByteSource& file, const elf::Header& header,
+                                                const std::vector<elf::Segment>& segments,
+                                                const std::vector<elf::Section>& sections, std::uint64_t anchor_address,
+                                                unsigned threads) {
   // Header and table count as known bytes here, and are taken out of the spans below.
   std::vector<Range> known = AllocatedRanges(sections);
   const Range elf_header = {0, header.size()};
@@ -111,7 +115,8 @@ Result<std::vector<std::uint8_t>> ElfImageSpans(const ByteSource& file, const el
     for (const Range& part : parts) {
       const std::size_t first = spans.size();
       AppendSpans(part, segment.vaddr + (part.begin - segment.offset), known, sections.empty(), spans);
-      for (std::size_t i = first; i < spans.size(); ++i) file_offsets.push_back(segment.offset + (spans[i].address - segment.vaddr));
+      for (std::size_t i = first; i < spans.size(); ++i)
+        file_offsets.push_back(segment.offset + (spans[i].address - segment.vaddr));
     }
   }
   PANNIER_CHECK_OK(ParallelFor(spans.size(), threads, [&](std::uint64_t i) -> Status {

@@ -28,10 +28,12 @@ class EditedHost : public ByteSource {
 // SHA-256 of each chunk, one after another.
 Result<std::vector<std::uint8_t>> HostChunkDigests(const ByteSource& host, std::uint32_t chunk_size, unsigned threads);
 
-// SpanRecords for all file bytes that the host's PT_LOADs map, but for ELF header and program headers (whose meaning the manifest keeps).
-// `file` is the edited host with its sections where they are now; `ours` is the entry of the payload's segment, left out.
-Result<std::vector<std::uint8_t>> ElfImageSpans(const ByteSource& file, const elf::Header& header, const std::vector<elf::Segment>& segments,
-                                                const std::vector<elf::Section>& sections, std::uint64_t anchor_address, unsigned threads);
+// SpanRecords for all file bytes that the host's PT_LOADs map, but for ELF header and program headers (whose meaning the manifest
+// keeps). `file` is the edited host with its sections where they are now; `ours` is the entry of the payload's segment, left out.
+Result<std::vector<std::uint8_t>> ElfImageSpans(const ByteSource& file, const elf::Header& header,
+                                                const std::vector<elf::Segment>& segments,
+                                                const std::vector<elf::Section>& sections, std::uint64_t anchor_address,
+                                                unsigned threads);
 
 }  // namespace pannier
 

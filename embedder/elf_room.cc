@@ -54,7 +54,8 @@ bool IsHeadSegment(std::uint32_t type) {
 }
 
 const TableTag* FindTag(std::uint64_t tag) {
-  const auto* const found = std::find_if(kMovableTables.begin(), kMovableTables.end(), [&](const TableTag& table) { return table.tag == tag; });
+  const auto* const found =
+      std::find_if(kMovableTables.begin(), kMovableTables.end(), [&](const TableTag& table) { return table.tag == tag; });
   return found != kMovableTables.end() ? found : nullptr;
 }
 
@@ -87,7 +88,8 @@ std::vector<Occupant> OccupantsFromSections(const HostModel& host, std::uint64_t
     occupant.align = std::max<std::uint64_t>(section.align, 1);
     if (section.is_allocated() && IsPowerOfTwo(occupant.align) && !IsPinned(host, i)) {
       occupant.slides = std::any_of(host.segments.begin(), host.segments.end(), [&](const elf::Segment& segment) {
-        return IsHeadSegment(segment.type) && section.offset >= segment.offset && FitsWithin(section.offset - segment.offset, section.size, segment.filesz);
+        return IsHeadSegment(segment.type) && section.offset >= segment.offset &&
+               FitsWithin(section.offset - segment.offset, section.size, segment.filesz);
       });
       if (!occupant.slides) occupant.pointer = FindPointer(host, section.address);
     }
@@ -105,7 +107,8 @@ std::optional<std::uint64_t> FileOffsetOf(const HostModel& host, std::uint64_t a
   return std::nullopt;
 }
 
-// The size of .hash, or of .gnu.hash with the chains followed to their last symbol (docs: "GNU hash ELF sections", binutils' elflink.c).
+// The size of .hash, or of .gnu.hash with the chains followed to their last symbol (docs: "GNU hash ELF sections", binutils'
+// elflink.c).
 std::optional<std::uint64_t> HashTableSize(const HostModel& host, std::uint64_t tag, std::uint64_t offset) {
   auto word = [&](std::uint64_t at) { return host.bytes.Read<std::uint32_t>(at, host.header.order); };
   if (tag == kTagHash) {
@@ -139,7 +142,8 @@ std::vector<Occupant> OccupantsFromDynamic(const HostModel& host, std::uint64_t 
     const bool known = std::any_of(occupants.begin(), occupants.end(), [&](const Occupant& other) {
       return segment.offset >= other.offset && segment.offset + segment.filesz <= other.offset + other.size;
     });
-    if (!known) occupants.push_back({"a note", segment.offset, segment.filesz, std::max<std::uint64_t>(segment.align, 1), true, nullptr});
+    if (!known)
+      occupants.push_back({"a note", segment.offset, segment.filesz, std::max<std::uint64_t>(segment.align, 1), true, nullptr});
   }
   for (const DynamicEntry& entry : host.dynamic) {
     if (FindPointer(host, entry.value) != &entry) continue;
@@ -149,7 +153,8 @@ std::vector<Occupant> OccupantsFromDynamic(const HostModel& host, std::uint64_t 
     if (entry.tag == kTagHash || entry.tag == kTagGnuHash) size = HashTableSize(host, entry.tag, *offset);
     if (entry.tag == kTagSymbols && host.dynamic_symbol_count > 0) size = host.dynamic_symbol_count * (host.header.is_64 ? 24 : 16);
     const bool leaves = size && host.bytes.Contains(*offset, *size);
-    occupants.push_back({std::string(FindTag(entry.tag)->section), *offset, leaves ? *size : 1, host.header.word_size(), false, leaves ? &entry : nullptr});
+    occupants.push_back({std::string(FindTag(entry.tag)->section), *offset, leaves ? *size : 1, host.header.word_size(), false,
+                         leaves ? &entry : nullptr});
   }
   return occupants;
 }
@@ -191,11 +196,13 @@ Status CheckHeadSegments(const HostModel& host, const std::vector<SlidRange>& sl
       const std::uint64_t end = std::min(range.offset + range.size, segment.offset + segment.filesz);
       if (end > begin) covered += end - begin;
     }
-    const bool starts_slid = std::any_of(slid.begin(), slid.end(), [&](const SlidRange& range) { return range.offset == segment.offset; });
+    const bool starts_slid =
+        std::any_of(slid.begin(), slid.end(), [&](const SlidRange& range) { return range.offset == segment.offset; });
     if (covered != 0 && !starts_slid) return NoRoom("a program header covers a part of the notes that have to move");
     if (covered == 0) continue;
     // Whatever the segment holds behind its sections (alignment) slides with it, so all of it must be before the last slid byte.
-    if (segment.offset + segment.filesz > slid.back().offset + slid.back().size) return NoRoom("a note reaches beyond the sections that can move");
+    if (segment.offset + segment.filesz > slid.back().offset + slid.back().size)
+      return NoRoom("a note reaches beyond the sections that can move");
   }
   return {};
 }
@@ -212,12 +219,14 @@ Status MakeElfRoom(const HostModel& host, ElfPlacement& placement) {
   if (header.segment_count + 1 >= elf::kExtendedSegmentCount) return NoRoom("there are too many program headers");
   const std::uint64_t table_end = header.segment_offset + std::uint64_t{header.segment_count} * header.segment_entry_size();
   const std::uint64_t need = header.segment_entry_size();
-  if (!StaysMapped(host, header.segment_offset, table_end, table_end + need)) return NoRoom("the segment that maps the program headers ends with them");
+  if (!StaysMapped(host, header.segment_offset, table_end, table_end + need))
+    return NoRoom("the segment that maps the program headers ends with them");
   if (header.section_offset != 0 && header.section_offset >= table_end && header.section_offset < table_end + need) {
     return NoRoom("the section headers follow the program headers");  // and tools that do not write them anew rely on the place
   }
 
-  std::vector<Occupant> occupants = host.sections.empty() ? OccupantsFromDynamic(host, table_end) : OccupantsFromSections(host, table_end);
+  std::vector<Occupant> occupants =
+      host.sections.empty() ? OccupantsFromDynamic(host, table_end) : OccupantsFromSections(host, table_end);
   std::sort(occupants.begin(), occupants.end(), [](const Occupant& a, const Occupant& b) { return a.offset < b.offset; });
   std::uint64_t slide = need;
   for (const Occupant& occupant : occupants) {
@@ -240,11 +249,13 @@ Status MakeElfRoom(const HostModel& host, ElfPlacement& placement) {
       placement.moved.push_back(std::move(moved));
     } else if (occupant.slides) {
       const std::uint64_t end = occupant.offset + occupant.size + slide;
-      if (occupant.offset < kFirstPage && end > kFirstPage) return NoRoom("the notes would leave the file's first page, where core dumps look for the build id");
+      if (occupant.offset < kFirstPage && end > kFirstPage)
+        return NoRoom("the notes would leave the file's first page, where core dumps look for the build id");
       placement.slid.push_back({occupant.offset, occupant.size});
       taken = end;
     } else {
-      return NoRoom(StrCat(occupant.name.empty() ? "a section without a name" : Printable(occupant.name), " follows the program headers and cannot be moved"));
+      return NoRoom(StrCat(occupant.name.empty() ? "a section without a name" : Printable(occupant.name),
+                           " follows the program headers and cannot be moved"));
     }
   }
   if (!IsFiller(host, known, taken)) return NoRoom("unknown bytes follow the program headers");

@@ -26,7 +26,7 @@ constexpr std::size_t kMaxOwnSections = 32;  // further artifacts share .tvm.ext
 
 // The host without a payload, in memory, and the file it is in.
 struct HostFile {
-  std::optional<OutputFile> scratch;  // what a bundle was restored into; never committed
+  std::optional<OutputFile> scratch;   // what a bundle was restored into; never committed
   std::optional<FileSource> original;  // the file that the user named
   std::optional<FileSource> restored;
   MappedFile mapped;
@@ -41,7 +41,9 @@ Status OpenHost(const std::string& path, const std::string& target, bool force, 
   Result<Payload> payload = FindPayload(host.mapped.bytes());
   if (payload.status().code() == ErrorCode::kNotABundle) return {};
   PANNIER_CHECK_OK(payload.TakeStatus());
-  if (!force) return {ErrorCode::kAlreadyBundle, "it is a bundle already; embed with --force to replace what it carries, or restore it first"};
+  if (!force)
+    return {ErrorCode::kAlreadyBundle,
+            "it is a bundle already; embed with --force to replace what it carries, or restore it first"};
 
   PANNIER_TRY(const BundleReader reader, BundleReader::Open(*payload));
   PANNIER_TRY(OutputFile scratch, OutputFile::Create(target, nullptr));
@@ -56,7 +58,8 @@ Status OpenHost(const std::string& path, const std::string& target, bool force, 
 // May an artifact have a section named after it?
 bool IsSectionName(std::string_view name) {
   for (const char c : name) {
-    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-' || c == '.';
+    const bool plain =
+        (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-' || c == '.';
     if (!plain) return false;
   }
   for (const std::string_view taken : {"anchor", "extra", "index", "undo", "manifest", "sig"}) {
@@ -109,7 +112,8 @@ void AddArtifact(const ArtifactInput& input, const EncodedArtifact& encoded, boo
   if (input.params) {
     std::vector<TensorFacts> tensors;
     for (const EncodedContent& content : encoded.contents) {
-      const ByteView records(encoded.chunk_table.data() + content.first_chunk * ChunkRecord::kSize, static_cast<std::size_t>(content.chunk_count * ChunkRecord::kSize));
+      const ByteView records(encoded.chunk_table.data() + content.first_chunk * ChunkRecord::kSize,
+                             static_cast<std::size_t>(content.chunk_count * ChunkRecord::kSize));
       tensors.push_back({content.first_chunk, Sha256Of(records)});
     }
     facts.tensors = layout.AddToIndex(BuildTensorTable(*input.params, tensors));
@@ -119,10 +123,12 @@ void AddArtifact(const ArtifactInput& input, const EncodedArtifact& encoded, boo
 }
 
 // Streams all artifacts: those with a section of their own, then those that share one.
-Status EncodeArtifacts(const std::vector<ArtifactInput>& inputs, const PayloadTarget& target, const EncodeOptions& options, Layout& layout) {
+Status EncodeArtifacts(const std::vector<ArtifactInput>& inputs, const PayloadTarget& target, const EncodeOptions& options,
+                       Layout& layout) {
   std::vector<const ArtifactInput*> own;
   std::vector<const ArtifactInput*> shared;
-  for (const ArtifactInput& input : inputs) (IsSectionName(input.name) && own.size() < kMaxOwnSections ? own : shared).push_back(&input);
+  for (const ArtifactInput& input : inputs)
+    (IsSectionName(input.name) && own.size() < kMaxOwnSections ? own : shared).push_back(&input);
   for (const auto* group : {&own, &shared}) {
     for (const ArtifactInput* input : *group) {
       PANNIER_TRY(const EncodedArtifact encoded, EncodeArtifact(*input, layout.end, target, options));
@@ -159,8 +165,10 @@ class Finisher {
     FillParts();
     facts_.file_size = plan_.file_size;
     manifest_ = BuildManifest(facts_);
-    if (undo_.size() != undo_size_ || manifest_.size() != anchor_.manifest_size) return {ErrorCode::kLimit, "internal: the manifest changed its size"};
-    if (manifest_.size() > kMaxManifestSize) return {ErrorCode::kLimit, StrCat("manifest: found ", manifest_.size(), " bytes, expected at most ", kMaxManifestSize)};
+    if (undo_.size() != undo_size_ || manifest_.size() != anchor_.manifest_size)
+      return {ErrorCode::kLimit, "internal: the manifest changed its size"};
+    if (manifest_.size() > kMaxManifestSize)
+      return {ErrorCode::kLimit, StrCat("manifest: found ", manifest_.size(), " bytes, expected at most ", kMaxManifestSize)};
     anchor_.manifest_sha256 = Sha256Of(ByteView(manifest_.data(), manifest_.size()));
     return {};
   }
@@ -175,11 +183,14 @@ class Finisher {
   }
 
   Status Write(OutputFile& out) const {
-    auto write = [&](std::uint64_t payload_offset, const auto& bytes) { return out.WriteAt(placement_.anchor_offset + payload_offset, ByteView(bytes.data(), bytes.size())); };
+    auto write = [&](std::uint64_t payload_offset, const auto& bytes) {
+      return out.WriteAt(placement_.anchor_offset + payload_offset, ByteView(bytes.data(), bytes.size()));
+    };
     PANNIER_CHECK_OK(out.Truncate(plan_.file_size));
     for (const Edit& edit : plan_.edits) PANNIER_CHECK_OK(out.WriteAt(edit.offset, ByteView(edit.bytes.data(), edit.bytes.size())));
     PANNIER_CHECK_OK(write(0, EncodeAnchor(anchor_)));
-    for (const MovedSection& section : placement_.moved) PANNIER_CHECK_OK(write(section.payload_offset, MovedBytes(host_, placement_, section)));
+    for (const MovedSection& section : placement_.moved)
+      PANNIER_CHECK_OK(write(section.payload_offset, MovedBytes(host_, placement_, section)));
     PANNIER_CHECK_OK(write(layout_.sections[facts_.index_section].offset, layout_.index));
     PANNIER_CHECK_OK(write(layout_.sections[facts_.undo_section].offset, undo_));
     PANNIER_CHECK_OK(write(anchor_.manifest_offset, manifest_));
@@ -193,7 +204,8 @@ class Finisher {
     const EditedHost edited(host_.bytes, plan_.edits);
     PANNIER_TRY(const std::vector<std::uint8_t> digests, HostChunkDigests(edited, kHostChunkSize, threads_));
     facts_.host_chunks = layout_.AddToIndex(digests);
-    PANNIER_TRY(const std::vector<std::uint8_t> spans, ElfImageSpans(edited, host_.header, plan_.segments, plan_.sections, placement_.anchor_address, threads_));
+    PANNIER_TRY(const std::vector<std::uint8_t> spans,
+                ElfImageSpans(edited, host_.header, plan_.segments, plan_.sections, placement_.anchor_address, threads_));
     facts_.image.spans = layout_.AddToIndex(spans);
     std::copy_n(host_.bytes.data(), facts_.image.identification.size(), facts_.image.identification.begin());
     facts_.image.header = host_.header;
@@ -227,7 +239,8 @@ class Finisher {
     auto add = [&](std::string name, std::uint64_t offset, const std::vector<std::uint8_t>& bytes) {
       facts_.parts.push_back({std::move(name), offset, bytes.size(), Sha256Of(ByteView(bytes.data(), bytes.size()))});
     };
-    for (const MovedSection& section : placement_.moved) add(section.name, section.payload_offset, MovedBytes(host_, placement_, section));
+    for (const MovedSection& section : placement_.moved)
+      add(section.name, section.payload_offset, MovedBytes(host_, placement_, section));
     add(std::string(kIndexSection), layout_.sections[facts_.index_section].offset, layout_.index);
     add(std::string(kUndoSection), layout_.sections[facts_.undo_section].offset, undo_);
     if (!plan_.tail.empty()) add("section headers", plan_.tail_offset - placement_.anchor_offset, plan_.tail);
@@ -265,15 +278,18 @@ Status ReadBack(const OutputFile& out, std::uint64_t file_size, const std::vecto
 std::vector<ArtifactSummary> Summarize(const std::vector<ArtifactInput>& inputs, const Layout& layout) {
   std::vector<ArtifactSummary> summaries;
   for (const ArtifactFacts& facts : layout.artifacts) {
-    const auto input = std::find_if(inputs.begin(), inputs.end(), [&](const ArtifactInput& other) { return other.name == facts.name; });
-    summaries.push_back({facts.name, facts.size, facts.stored_size, input->params ? input->params->tensors.size() : 0, input->why_opaque});
+    const auto input =
+        std::find_if(inputs.begin(), inputs.end(), [&](const ArtifactInput& other) { return other.name == facts.name; });
+    summaries.push_back(
+        {facts.name, facts.size, facts.stored_size, input->params ? input->params->tensors.size() : 0, input->why_opaque});
   }
   return summaries;
 }
 
 }  // namespace
 
-Result<EmbedSummary> Embed(const std::string& host_path, const std::vector<NamedPath>& artifacts, const std::string& target, const EmbedOptions& options) {
+Result<EmbedSummary> Embed(const std::string& host_path, const std::vector<NamedPath>& artifacts, const std::string& target,
+                           const EmbedOptions& options) {
   // Everything is read and refused before anything is written.
   HostFile host;
   PANNIER_CHECK_OK(OpenHost(host_path, target, options.force, host).WithContext(Printable(host_path)));
@@ -302,7 +318,8 @@ Result<EmbedSummary> Embed(const std::string& host_path, const std::vector<Named
   if (out) {
     const auto finish = [&]() -> Status {
       PANNIER_CHECK_OK(finisher.Write(*out));
-      PANNIER_CHECK_OK(ReadBack(*out, finisher.plan().file_size, layout.compressed, options.encode.threads).WithContext("reading back what was written"));
+      PANNIER_CHECK_OK(ReadBack(*out, finisher.plan().file_size, layout.compressed, options.encode.threads)
+                           .WithContext("reading back what was written"));
       return out->Commit();
     };
     PANNIER_CHECK_OK(finish().WithContext(Printable(target)));

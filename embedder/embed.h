@@ -41,7 +41,8 @@ struct EmbedSummary {
 };
 
 // Replaces `target` (or makes it) in one step. On any error nothing has changed.
-Result<EmbedSummary> Embed(const std::string& host_path, const std::vector<NamedPath>& artifacts, const std::string& target, const EmbedOptions& options);
+Result<EmbedSummary> Embed(const std::string& host_path, const std::vector<NamedPath>& artifacts, const std::string& target,
+                           const EmbedOptions& options);
 
 }  // namespace pannier
 

@@ -16,8 +16,8 @@
 namespace pannier {
 namespace {
 
-constexpr std::uint64_t kGroup = 4;          // chunks that one thread takes at a time, so that digests run side by side
-constexpr std::uint64_t kBatchGroups = 8;    // 8 MiB of original bytes
+constexpr std::uint64_t kGroup = 4;        // chunks that one thread takes at a time, so that digests run side by side
+constexpr std::uint64_t kBatchGroups = 8;  // 8 MiB of original bytes
 constexpr std::uint64_t kPageAlignedFrom = 256 << 10;
 constexpr std::uint64_t kPage = 4096;
 constexpr std::uint64_t kSampledChunks = 8;
@@ -83,7 +83,8 @@ Result<bool> WouldGain(const FileSource& file, std::uint64_t offset, std::uint64
 Result<std::vector<Piece>> MakePieces(const ArtifactInput& input, const EncodeOptions& options) {
   std::vector<Piece> pieces;
   if (input.params) {
-    for (const ParamsTensor& tensor : input.params->tensors) pieces.push_back({tensor.data_offset, tensor.data_size, false, false, kTensorAlignment});
+    for (const ParamsTensor& tensor : input.params->tensors)
+      pieces.push_back({tensor.data_offset, tensor.data_size, false, false, kTensorAlignment});
   } else {
     pieces.push_back({0, input.file->size(), false, true, kTensorAlignment});
   }
@@ -115,13 +116,15 @@ Result<Sha256Digest> DigestOf(const FileSource& file) {
 // Encodes the pieces of one input, one batch after the other.
 class PieceEncoder {
  public:
-  PieceEncoder(const FileSource& file, const std::vector<Piece>& pieces, const PayloadTarget& target, const EncodeOptions& options, EncodedArtifact& artifact)
+  PieceEncoder(const FileSource& file, const std::vector<Piece>& pieces, const PayloadTarget& target, const EncodeOptions& options,
+               EncodedArtifact& artifact)
       : file_(file), pieces_(pieces), target_(target), options_(options), artifact_(artifact), jobs_(kGroup * kBatchGroups) {}
 
   Status Run() {
     position_ = artifact_.offset;
     while (const std::size_t count = FillBatch()) {
-      PANNIER_CHECK_OK(ParallelFor(ChunkCount(count, kGroup), options_.threads, [&](std::uint64_t group) { return EncodeGroup(group * kGroup, count); }));
+      PANNIER_CHECK_OK(ParallelFor(ChunkCount(count, kGroup), options_.threads,
+                                   [&](std::uint64_t group) { return EncodeGroup(group * kGroup, count); }));
       for (std::size_t i = 0; i < count; ++i) Place(jobs_[i]);
       if (target_.file != nullptr) PANNIER_CHECK_OK(WriteBatch(count));
     }
@@ -227,7 +230,8 @@ class PieceEncoder {
 
 }  // namespace
 
-Result<EncodedArtifact> EncodeArtifact(const ArtifactInput& input, std::uint64_t payload_offset, const PayloadTarget& target, const EncodeOptions& options) {
+Result<EncodedArtifact> EncodeArtifact(const ArtifactInput& input, std::uint64_t payload_offset, const PayloadTarget& target,
+                                       const EncodeOptions& options) {
   const FileSource& file = *input.file;
   PANNIER_TRY(const std::vector<Piece> pieces, MakePieces(input, options));
   EncodedArtifact artifact;

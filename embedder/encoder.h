@@ -19,8 +19,8 @@ enum class CodecChoice { kAuto, kStore, kZstd };
 
 struct EncodeOptions {
   CodecChoice codec = CodecChoice::kAuto;
-  int level = 3;         // zstd's
-  unsigned threads = 0;  // 0: one for each processor
+  int level = 3;                                      // zstd's
+  unsigned threads = 0;                               // 0: one for each processor
   std::function<void(std::uint64_t bytes)> progress;  // original bytes done since the last call; may be empty
 };
 
@@ -48,7 +48,8 @@ struct PayloadTarget {
 };
 
 // Encodes an artifact so that its stored bytes begin at or behind `payload_offset`.
-Result<EncodedArtifact> EncodeArtifact(const ArtifactInput& input, std::uint64_t payload_offset, const PayloadTarget& target, const EncodeOptions& options);
+Result<EncodedArtifact> EncodeArtifact(const ArtifactInput& input, std::uint64_t payload_offset, const PayloadTarget& target,
+                                       const EncodeOptions& options);
 
 }  // namespace pannier
 

@@ -20,8 +20,8 @@ struct DynamicEntry {
 struct HostSymbol {
   std::uint64_t address = 0;
   std::uint32_t section = 0;
-  bool is_section_symbol = false;   // stands for its section as a whole, so that it moves with it
-  std::uint64_t file_offset = 0;    // of the table's entry
+  bool is_section_symbol = false;  // stands for its section as a whole, so that it moves with it
+  std::uint64_t file_offset = 0;   // of the table's entry
 };
 
 struct HostModel {

@@ -1,7 +1,7 @@
 // LIEF's ELF parser, 0.12 to 1.0: dynamic entries, symbols and relocations become facts of a HostModel.
 //
-// Header, program and section headers come from our own reader: the planner writes them back, so it needs them as they are in the file,
-// and it must not reach LIEF with a file whose tables contradict each other.
+// Header, program and section headers come from our own reader: the planner writes them back, so it needs them as they are in the
+// file, and it must not reach LIEF with a file whose tables contradict each other.
 #include "embedder/lief_adapter.h"
 
 #include <LIEF/ELF.hpp>
@@ -15,7 +15,7 @@
 namespace pannier {
 namespace {
 
-constexpr std::uint64_t kSectionSymbol = 3;   // STT_SECTION
+constexpr std::uint64_t kSectionSymbol = 3;  // STT_SECTION
 constexpr std::uint32_t kFirstReserved = elf::kReservedSectionNumbers;
 
 const elf::Segment* FindSegment(const HostModel& model, std::uint32_t type) {
@@ -43,11 +43,14 @@ Status TakeDynamicEntries(Binary& binary, HostModel& model) {
     const auto raw = model.bytes.Slice(offset, entry_size);
     if (!raw) return Malformed(StrCat("dynamic section: entry at ", Hex(offset), ": found the end of the file"));
     DynamicEntry fact;
-    fact.tag = model.header.is_64 ? *raw->Read<std::uint64_t>(0, model.header.order) : *raw->Read<std::uint32_t>(0, model.header.order);
-    fact.value = model.header.is_64 ? *raw->Read<std::uint64_t>(8, model.header.order) : *raw->Read<std::uint32_t>(4, model.header.order);
+    fact.tag =
+        model.header.is_64 ? *raw->Read<std::uint64_t>(0, model.header.order) : *raw->Read<std::uint32_t>(0, model.header.order);
+    fact.value =
+        model.header.is_64 ? *raw->Read<std::uint64_t>(8, model.header.order) : *raw->Read<std::uint32_t>(4, model.header.order);
     fact.file_offset = offset;
     if (fact.value != entry.value()) {
-      return Malformed(StrCat("dynamic section: entry at ", Hex(offset), ": found value ", Hex(fact.value), ", expected LIEF's ", Hex(entry.value())));
+      return Malformed(StrCat("dynamic section: entry at ", Hex(offset), ": found value ", Hex(fact.value), ", expected LIEF's ",
+                              Hex(entry.value())));
     }
     model.dynamic.push_back(fact);
     offset += entry_size;

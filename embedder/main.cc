@@ -2,6 +2,8 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <csignal>
+#include <cstdio>
 #include <exception>
 #include <map>
 #include <string>
@@ -40,7 +42,8 @@ void AddStyle(CLI::App& command, OutputStyle& style) {
 }
 
 void AddEmbed(CLI::App& app, Arguments& arguments) {
-  static const std::map<std::string, CodecChoice> kCodecs = {{"auto", CodecChoice::kAuto}, {"store", CodecChoice::kStore}, {"zstd", CodecChoice::kZstd}};
+  static const std::map<std::string, CodecChoice> kCodecs = {
+      {"auto", CodecChoice::kAuto}, {"store", CodecChoice::kStore}, {"zstd", CodecChoice::kZstd}};
   CLI::App& command = *app.add_subcommand("embed", "put graph, params and other files into a shared library");
   command.add_option("HOST", arguments.embed.host, "the library, replaced unless -o is given")->required();
   command.add_option("--graph", arguments.graph, "graph JSON")->type_name("FILE");
@@ -48,9 +51,15 @@ void AddEmbed(CLI::App& app, Arguments& arguments) {
   command.add_option("--artifact", arguments.others, "another file, under a name (may be repeated)")->type_name("NAME=FILE");
   command.add_option("-o,--output", arguments.embed.output, "write the bundle here")->type_name("OUT");
   EncodeOptions& encode = arguments.embed.options.encode;
-  command.add_option("--codec", encode.codec, "auto (default), store or zstd")->type_name("CODEC")->transform(CLI::CheckedTransformer(kCodecs).description(""));
-  command.add_option("--level", encode.level, "zstd's level, 1 to 22 (default 3)")->type_name("N")->check(CLI::Range(1, 22).description(""));
-  command.add_option("--threads", encode.threads, "0 (default): one for each processor")->type_name("N")->check(CLI::Range(0U, 1024U).description(""));
+  command.add_option("--codec", encode.codec, "auto (default), store or zstd")
+      ->type_name("CODEC")
+      ->transform(CLI::CheckedTransformer(kCodecs).description(""));
+  command.add_option("--level", encode.level, "zstd's level, 1 to 22 (default 3)")
+      ->type_name("N")
+      ->check(CLI::Range(1, 22).description(""));
+  command.add_option("--threads", encode.threads, "0 (default): one for each processor")
+      ->type_name("N")
+      ->check(CLI::Range(0U, 1024U).description(""));
   command.add_flag("--force", arguments.embed.options.force, "HOST may be a bundle: what it carries is replaced");
   command.add_flag("--dry-run", arguments.embed.options.dry_run, "print what would change, write nothing");
   AddStyle(command, arguments.style);
@@ -64,13 +73,17 @@ void AddOthers(CLI::App& app, Arguments& arguments) {
   CLI::App& extract = *app.add_subcommand("extract", "write artifacts as files, byte for byte");
   extract.add_option("BUNDLE", arguments.extract.bundle)->required();
   extract.add_option("NAME", arguments.extract.names, "artifacts (default: all)");
-  extract.add_option("-o,--output", arguments.extract.output, "folder; - writes one artifact to stdout")->type_name("DIR")->required();
+  extract.add_option("-o,--output", arguments.extract.output, "folder; - writes one artifact to stdout")
+      ->type_name("DIR")
+      ->required();
   AddStyle(extract, arguments.style);
 
   CLI::App& verify = *app.add_subcommand("verify", "check every byte against the digests; exit status 1 on any difference");
   verify.add_option("BUNDLE", arguments.verify.bundle)->required();
   verify.add_flag("--image", arguments.verify.image, "check what the OS maps, and the artifacts: passes on a stripped bundle");
-  verify.add_option("--threads", arguments.verify.threads, "0 (default): one for each processor")->type_name("N")->check(CLI::Range(0U, 1024U).description(""));
+  verify.add_option("--threads", arguments.verify.threads, "0 (default): one for each processor")
+      ->type_name("N")
+      ->check(CLI::Range(0U, 1024U).description(""));
   AddStyle(verify, arguments.style);
 
   CLI::App& restore = *app.add_subcommand("restore", "give back the original library, byte for byte");
@@ -122,6 +135,8 @@ int Main(int argc, char** argv) {
 }  // namespace pannier
 
 int main(int argc, char** argv) {
+  // A file that grows beyond the user's limit is an error with a message, not the end of the process.
+  std::signal(SIGXFSZ, SIG_IGN);
   try {
     return pannier::Main(argc, argv);
   } catch (const std::exception& error) {  // out of memory, for one

@@ -13,7 +13,9 @@ namespace {
 
 using flatbuffers::FlatBufferBuilder;
 
-format::Sha256 Stored(const Sha256Digest& digest) { return format::Sha256(flatbuffers::span<const std::uint8_t, 32>(digest.bytes.data(), 32)); }
+format::Sha256 Stored(const Sha256Digest& digest) {
+  return format::Sha256(flatbuffers::span<const std::uint8_t, 32>(digest.bytes.data(), 32));
+}
 
 format::IndexRange Stored(const IndexEntry& entry) { return {entry.offset, entry.size, Stored(entry.sha256)}; }
 
@@ -48,12 +50,14 @@ flatbuffers::Offset<format::Artifact> BuildArtifact(FlatBufferBuilder& builder, 
 
 flatbuffers::Offset<format::Image> BuildImage(FlatBufferBuilder& builder, const ImageFacts& facts) {
   std::vector<format::Segment> segments;
-  for (const elf::Segment& segment : facts.segments) segments.emplace_back(segment.type, segment.flags, segment.vaddr, segment.filesz, segment.memsz);
+  for (const elf::Segment& segment : facts.segments)
+    segments.emplace_back(segment.type, segment.flags, segment.vaddr, segment.filesz, segment.memsz);
   const auto identification = builder.CreateVector(facts.identification.data(), facts.identification.size());
   const auto segment_vector = builder.CreateVectorOfStructs(segments);
   const format::IndexRange spans = Stored(facts.spans);
   const format::Sha256 sha256 = Stored(facts.sha256);
-  return format::CreateImage(builder, identification, facts.header.type, facts.header.machine, facts.header.flags, facts.header.entry, segment_vector, &spans, &sha256);
+  return format::CreateImage(builder, identification, facts.header.type, facts.header.machine, facts.header.flags,
+                             facts.header.entry, segment_vector, &spans, &sha256);
 }
 
 }  // namespace
@@ -81,9 +85,9 @@ std::vector<std::uint8_t> BuildManifest(const ManifestFacts& facts) {
   const auto artifact_vector = builder.CreateVector(artifacts);
   const auto part_vector = builder.CreateVector(parts);
   const auto placement = facts.is_mapped ? format::Placement::Mapped : format::Placement::FileOnly;
-  builder.Finish(format::CreateManifest(builder, kVersionMajor, kVersionMinor, producer, format::ImageFormat::Elf, placement, facts.anchor_file_offset,
-                                        facts.payload_size, facts.file_size, section_vector, facts.index_section, facts.undo_section, artifact_vector, part_vector,
-                                        host, image),
+  builder.Finish(format::CreateManifest(builder, kVersionMajor, kVersionMinor, producer, format::ImageFormat::Elf, placement,
+                                        facts.anchor_file_offset, facts.payload_size, facts.file_size, section_vector,
+                                        facts.index_section, facts.undo_section, artifact_vector, part_vector, host, image),
                  format::ManifestIdentifier());
   return Take(builder);
 }
@@ -97,12 +101,13 @@ std::vector<std::uint8_t> BuildTensorTable(const ParamsFile& params, const std::
     const format::Sha256 chunks_sha256 = Stored(facts[i].chunks_sha256);
     const auto name = builder.CreateString(tensor.name);
     const auto shape = builder.CreateVector(tensor.shape);
-    tensors.push_back(format::CreateTensor(builder, name, &dtype, shape, tensor.data_size, facts[i].first_chunk, &chunks_sha256, tensor.device.device_type,
-                                           tensor.device.device_id, tensor.reserved));
+    tensors.push_back(format::CreateTensor(builder, name, &dtype, shape, tensor.data_size, facts[i].first_chunk, &chunks_sha256,
+                                           tensor.device.device_type, tensor.device.device_id, tensor.reserved));
   }
   std::vector<std::uint32_t> by_name(params.tensors.size());
   std::iota(by_name.begin(), by_name.end(), 0U);
-  std::sort(by_name.begin(), by_name.end(), [&](std::uint32_t a, std::uint32_t b) { return params.tensors[a].name < params.tensors[b].name; });
+  std::sort(by_name.begin(), by_name.end(),
+            [&](std::uint32_t a, std::uint32_t b) { return params.tensors[a].name < params.tensors[b].name; });
   const auto tensor_vector = builder.CreateVector(tensors);
   const auto order = builder.CreateVector(by_name);
   builder.Finish(format::CreateTensorTable(builder, kChunkSize, params.reserved, tensor_vector, order));
@@ -113,7 +118,8 @@ std::vector<std::uint8_t> BuildUndoRecord(ByteView host, const Sha256Digest& hos
   FlatBufferBuilder builder;
   builder.ForceDefaults(true);
   std::vector<flatbuffers::Offset<format::Edit>> old;
-  for (const Edit& edit : edits) old.push_back(format::CreateEdit(builder, edit.offset, builder.CreateVector(host.data() + edit.offset, edit.bytes.size())));
+  for (const Edit& edit : edits)
+    old.push_back(format::CreateEdit(builder, edit.offset, builder.CreateVector(host.data() + edit.offset, edit.bytes.size())));
   const format::Sha256 sha256 = Stored(host_sha256);
   const auto edit_vector = builder.CreateVector(old);
   builder.Finish(format::CreateUndoRecord(builder, host.size(), &sha256, edit_vector));

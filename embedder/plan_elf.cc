@@ -23,7 +23,8 @@ constexpr std::uint64_t kFlagExecutable = 0x08000000;
 
 // Machines whose kernels never use pages above 4 KiB; elsewhere 64 KiB is the largest page in use (max-page-size of their linkers).
 std::uint64_t LargestPage(std::uint16_t machine) {
-  constexpr std::array<std::uint16_t, 5> kSmallPages = {3 /* i386 */, 62 /* x86-64 */, 22 /* s390 */, 243 /* riscv */, 4 /* 68000 */};
+  constexpr std::array<std::uint16_t, 5> kSmallPages = {3 /* i386 */, 62 /* x86-64 */, 22 /* s390 */, 243 /* riscv */,
+                                                        4 /* 68000 */};
   return std::find(kSmallPages.begin(), kSmallPages.end(), machine) != kSmallPages.end() ? kPage : kLargePage;
 }
 
@@ -34,7 +35,8 @@ std::uint64_t EndOfFileContent(const HostModel& host) {
   const elf::Header& header = host.header;
   std::uint64_t end = header.segment_offset + std::uint64_t{header.segment_count} * header.segment_entry_size();
   end = std::max<std::uint64_t>(end, header.size());
-  if (header.section_offset != 0) end = std::max(end, header.section_offset + std::uint64_t{header.section_count} * header.section_entry_size());
+  if (header.section_offset != 0)
+    end = std::max(end, header.section_offset + std::uint64_t{header.section_count} * header.section_entry_size());
   for (const elf::Segment& segment : host.segments) {
     if (FitsWithin(segment.offset, segment.filesz, host.bytes.size())) end = std::max(end, segment.offset + segment.filesz);
   }
@@ -59,15 +61,20 @@ Status CheckIsSharedLibrary(const HostModel& host) {
   }
   for (const DynamicEntry& entry : host.dynamic) {
     if (entry.tag == kTagFlags1 && (entry.value & kFlagExecutable) != 0) {
-      return Refuse("found a position-independent executable, expected a shared library; link the model as one (-shared) and load it");
+      return Refuse(
+          "found a position-independent executable, expected a shared library; link the model as one (-shared) and load it");
     }
   }
-  const bool has_load = std::any_of(host.segments.begin(), host.segments.end(), [](const elf::Segment& s) { return s.type == elf::kSegmentLoad; });
-  const bool has_dynamic = std::any_of(host.segments.begin(), host.segments.end(), [](const elf::Segment& s) { return s.type == elf::kSegmentDynamic; });
-  if (!has_load || !has_dynamic) return Refuse("found no PT_LOAD with a PT_DYNAMIC, expected a shared library (is this a file of debug symbols?)");
+  const bool has_load =
+      std::any_of(host.segments.begin(), host.segments.end(), [](const elf::Segment& s) { return s.type == elf::kSegmentLoad; });
+  const bool has_dynamic =
+      std::any_of(host.segments.begin(), host.segments.end(), [](const elf::Segment& s) { return s.type == elf::kSegmentDynamic; });
+  if (!has_load || !has_dynamic)
+    return Refuse("found no PT_LOAD with a PT_DYNAMIC, expected a shared library (is this a file of debug symbols?)");
   for (const elf::Section& section : host.sections) {
     // objcopy --only-keep-debug leaves the program headers and takes the bytes.
-    if (section.name == ".dynamic" && section.type == elf::kSectionNoBits) return Refuse("found a file of debug symbols, expected a shared library");
+    if (section.name == ".dynamic" && section.type == elf::kSectionNoBits)
+      return Refuse("found a file of debug symbols, expected a shared library");
   }
   return {};
 }
@@ -89,11 +96,13 @@ Status PlaceSegment(const HostModel& host, ElfPlacement& placement) {
     const auto segment_end = CheckedAdd(segment.vaddr, segment.memsz);
     if (!segment_end) return Refuse("a segment's address range overflows");
     end = std::max(end, *segment_end);
-    if (segment.align > 1 && (!IsPowerOfTwo(segment.align) || segment.align > kLargestAlign)) return Refuse(StrCat("a segment has the alignment ", segment.align));
+    if (segment.align > 1 && (!IsPowerOfTwo(segment.align) || segment.align > kLargestAlign))
+      return Refuse(StrCat("a segment has the alignment ", segment.align));
     align = std::max(align, segment.align);
   }
-  // eu-elflint looks for relocations that write into read-only segments by adding the size of the symbol to the place of the relocation, and
-  // so finds some in whatever segment follows closely. Address space costs nothing, so ours starts behind all it can reach.
+  // eu-elflint looks for relocations that write into read-only segments by adding the size of the symbol to the place of the
+  // relocation, and so finds some in whatever segment follows closely. Address space costs nothing, so ours starts behind all it
+  // can reach.
   constexpr std::uint64_t kFarthest = std::uint64_t{64} << 20;
   if (host.relocation_reach > end && host.relocation_reach - end <= kFarthest) end = host.relocation_reach;
 
@@ -119,7 +128,8 @@ Status CheckLimits(const HostModel& host, const ElfPlacement& placement, std::ui
   if (host.header.is_64) return {};
   const bool fits = file_size <= UINT32_MAX && (!placement.is_mapped || placement.anchor_address + payload_size <= UINT32_MAX);
   if (fits) return {};
-  return {ErrorCode::kLimit, StrCat("a 32-bit ELF library holds 4 GiB: found ", payload_size, " bytes of payload; embed less, or compress it (--codec zstd)")};
+  return {ErrorCode::kLimit, StrCat("a 32-bit ELF library holds 4 GiB: found ", payload_size,
+                                    " bytes of payload; embed less, or compress it (--codec zstd)")};
 }
 
 // Collects changes of the host's bytes and gives them back merged.
@@ -190,7 +200,8 @@ std::vector<elf::Segment> NewSegments(const HostModel& host, const ElfPlacement&
       segment.filesz += host.header.segment_entry_size();
       segment.memsz += host.header.segment_entry_size();
     }
-    const bool is_head = segment.type == elf::kSegmentNote || segment.type == elf::kSegmentGnuProperty || segment.type == elf::kSegmentInterpreter;
+    const bool is_head =
+        segment.type == elf::kSegmentNote || segment.type == elf::kSegmentGnuProperty || segment.type == elf::kSegmentInterpreter;
     if (is_head && segment.filesz != 0 && FindSlid(placement, segment.offset, 1) != nullptr) {
       segment.offset += placement.slide;
       segment.vaddr += placement.slide;
@@ -214,11 +225,12 @@ std::vector<elf::Segment> NewSegments(const HostModel& host, const ElfPlacement&
 
 void EditSegments(const HostModel& host, const std::vector<elf::Segment>& segments, Edits& edits) {
   for (std::uint32_t i = 0; i < segments.size(); ++i) {
-    const bool unchanged = i < host.segments.size() && segments[i].type == host.segments[i].type && segments[i].offset == host.segments[i].offset &&
-                           segments[i].filesz == host.segments[i].filesz;
+    const bool unchanged = i < host.segments.size() && segments[i].type == host.segments[i].type &&
+                           segments[i].offset == host.segments[i].offset && segments[i].filesz == host.segments[i].filesz;
     if (!unchanged) edits.Segment(i, segments[i]);
   }
-  if (segments.size() != host.segments.size()) edits.Half(host.header.segment_count_field(), static_cast<std::uint16_t>(segments.size()));
+  if (segments.size() != host.segments.size())
+    edits.Half(host.header.segment_count_field(), static_cast<std::uint16_t>(segments.size()));
 }
 
 // The slid bytes in their new place. Where that overlaps the old one, both are one range of the file.
@@ -230,7 +242,8 @@ void EditSlidBytes(const HostModel& host, const ElfPlacement& placement, Edits& 
 }
 
 void EditPointers(const ElfPlacement& placement, Edits& edits) {
-  for (const MovedSection& section : placement.moved) edits.Word(section.pointer_offset, placement.anchor_address + section.payload_offset);
+  for (const MovedSection& section : placement.moved)
+    edits.Word(section.pointer_offset, placement.anchor_address + section.payload_offset);
 }
 
 std::uint64_t SymbolValueField(const elf::Header& header) { return header.is_64 ? 8 : 4; }
@@ -255,8 +268,8 @@ void EditSectionSymbols(const HostModel& host, const ElfPlacement& placement, Ed
 }
 
 // The section header table and its names, written anew behind the payload.
-void WriteSectionHeaders(const HostModel& host, const ElfPlacement& placement, const std::vector<PlannedSection>& ours, std::uint64_t payload_end, EditPlan& plan,
-                         Edits& edits) {
+void WriteSectionHeaders(const HostModel& host, const ElfPlacement& placement, const std::vector<PlannedSection>& ours,
+                         std::uint64_t payload_end, EditPlan& plan, Edits& edits) {
   const elf::Header& header = host.header;
   std::vector<elf::Section> sections = host.sections;
   const elf::Section& old_names = host.sections[header.name_section];
@@ -309,7 +322,8 @@ void WriteSectionHeaders(const HostModel& host, const ElfPlacement& placement, c
 Result<ElfPlacement> PlaceElfPayload(const HostModel& host) {
   PANNIER_CHECK_OK(CheckIsSharedLibrary(host));
   PANNIER_CHECK_OK(CheckOverlay(host));
-  if (!host.sections.empty() && host.header.name_section == 0) return Refuse("found section headers without names, expected both or none");
+  if (!host.sections.empty() && host.header.name_section == 0)
+    return Refuse("found section headers without names, expected both or none");
 
   ElfPlacement placement;
   placement.anchor_offset = AlignUp(host.bytes.size(), kTensorAlignment);
@@ -318,7 +332,8 @@ Result<ElfPlacement> PlaceElfPayload(const HostModel& host) {
   placement.is_mapped = room.ok();
   if (!placement.is_mapped) {
     if (host.sections.empty()) {
-      return Refuse(StrCat("found no section headers, and no room for a program header (", room.message(), "); embed before section headers are removed"));
+      return Refuse(StrCat("found no section headers, and no room for a program header (", room.message(),
+                           "); embed before section headers are removed"));
     }
     placement = ElfPlacement();
     placement.why_not_mapped = room.message();

@@ -1,9 +1,9 @@
 // The ELF planner: where the payload goes and what changes in the host. Pure functions: facts in, plan out.
 //
-// The layout (why: docs/architecture.md). The payload goes behind the end of the file as one read-only PT_LOAD at an address behind all
-// others. The program header table stays where it is and grows by one entry; the room comes from what lies behind it: notes slide up, and
-// tables that only the dynamic section points to (.gnu.hash, .dynsym, ...) leave for the payload. Section headers and their names are
-// written anew at the end. All other bytes of the host stay as they are.
+// The layout (why: docs/architecture.md). The payload goes behind the end of the file as one read-only PT_LOAD at an address behind
+// all others. The program header table stays where it is and grows by one entry; the room comes from what lies behind it: notes
+// slide up, and tables that only the dynamic section points to (.gnu.hash, .dynsym, ...) leave for the payload. Section headers and
+// their names are written anew at the end. All other bytes of the host stay as they are.
 #ifndef PANNIER_EMBEDDER_PLAN_ELF_H_
 #define PANNIER_EMBEDDER_PLAN_ELF_H_
 

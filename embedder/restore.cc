@@ -16,7 +16,8 @@ constexpr std::uint64_t kWindow = 1 << 20;
 Result<const format::UndoRecord*> OpenUndoRecord(const BundleReader& reader) {
   const ByteView bytes = reader.undo();
   flatbuffers::Verifier verifier(bytes.data(), bytes.size(), 8, static_cast<flatbuffers::uoffset_t>(bytes.size() / 8 + 1));
-  if (bytes.size() < 8 || !verifier.VerifyBuffer<format::UndoRecord>(nullptr)) return Malformed("undo record: not a sound FlatBuffer");
+  if (bytes.size() < 8 || !verifier.VerifyBuffer<format::UndoRecord>(nullptr))
+    return Malformed("undo record: not a sound FlatBuffer");
   return flatbuffers::GetRoot<format::UndoRecord>(bytes.data());
 }
 
@@ -24,7 +25,8 @@ Status CheckEdits(const format::UndoRecord& undo) {
   std::uint64_t end = 0;
   for (const format::Edit* edit : *undo.edits()) {
     if (edit->offset() < end || !FitsWithin(edit->offset(), edit->old()->size(), undo.host_size())) {
-      return Malformed(StrCat("undo record: found ", edit->old()->size(), " bytes at ", Hex(edit->offset()), ", expected a range from ", Hex(end), " to ", Hex(undo.host_size())));
+      return Malformed(StrCat("undo record: found ", edit->old()->size(), " bytes at ", Hex(edit->offset()),
+                              ", expected a range from ", Hex(end), " to ", Hex(undo.host_size())));
     }
     end = edit->offset() + edit->old()->size();
   }
@@ -32,7 +34,8 @@ Status CheckEdits(const format::UndoRecord& undo) {
 }
 
 Status Changed(const std::string& why) {
-  return {ErrorCode::kHostChanged, StrCat("cannot be restored: it was changed since it was made (", why, "); strip, patchelf and signers rewrite files for good")};
+  return {ErrorCode::kHostChanged, StrCat("cannot be restored: it was changed since it was made (", why,
+                                          "); strip, patchelf and signers rewrite files for good")};
 }
 
 }  // namespace
@@ -42,9 +45,11 @@ Status RestoreHost(const FileSource& bundle, ByteView bytes, const BundleReader&
   PANNIER_CHECK_OK(CheckEdits(*undo));
   const format::Manifest& manifest = reader.manifest();
   if (reader.payload().anchor_file_offset != manifest.anchor_file_offset()) {
-    return Changed(StrCat("the payload was at ", Hex(manifest.anchor_file_offset()), ", found at ", Hex(reader.payload().anchor_file_offset)));
+    return Changed(
+        StrCat("the payload was at ", Hex(manifest.anchor_file_offset()), ", found at ", Hex(reader.payload().anchor_file_offset)));
   }
-  if (undo->host_size() > bytes.size()) return Changed(StrCat("found ", bytes.size(), " bytes, expected at least the host's ", undo->host_size()));
+  if (undo->host_size() > bytes.size())
+    return Changed(StrCat("found ", bytes.size(), " bytes, expected at least the host's ", undo->host_size()));
 
   PANNIER_CHECK_OK(out.CopyFrom(bundle, 0, 0, undo->host_size()));
   Sha256 sha256;
@@ -58,14 +63,18 @@ Status RestoreHost(const FileSource& bundle, ByteView bytes, const BundleReader&
       const std::uint64_t edit_end = (*here)->offset() + (*here)->old()->size();
       const std::uint64_t from = std::max((*here)->offset(), at);
       const std::uint64_t to = std::min(edit_end, end);
-      if (from < to) std::copy_n((*here)->old()->data() + (from - (*here)->offset()), to - from, window.begin() + static_cast<std::ptrdiff_t>(from - at));
+      if (from < to)
+        std::copy_n((*here)->old()->data() + (from - (*here)->offset()), to - from,
+                    window.begin() + static_cast<std::ptrdiff_t>(from - at));
       if (edit_end <= end) edit = here + 1;
     }
     sha256.Update(ByteView(window.data(), window.size()));
   }
-  for (const format::Edit* change : *undo->edits()) PANNIER_CHECK_OK(out.WriteAt(change->offset(), ByteView(change->old()->data(), change->old()->size())));
+  for (const format::Edit* change : *undo->edits())
+    PANNIER_CHECK_OK(out.WriteAt(change->offset(), ByteView(change->old()->data(), change->old()->size())));
   const Sha256Digest found = sha256.Finish();
-  if (found != ToDigest(*undo->host_sha256())) return Changed(StrCat("the host's sha-256 would be ", found.Hex(), ", expected ", ToDigest(*undo->host_sha256()).Hex()));
+  if (found != ToDigest(*undo->host_sha256()))
+    return Changed(StrCat("the host's sha-256 would be ", found.Hex(), ", expected ", ToDigest(*undo->host_sha256()).Hex()));
   return {};
 }
 

@@ -12,8 +12,8 @@
 
 namespace pannier {
 
-// Writes the host into `out`, which is committed by the caller. kHostChanged with the reason when strip or a signer changed the bundle so
-// that the undo record no longer fits.
+// Writes the host into `out`, which is committed by the caller. kHostChanged with the reason when strip or a signer changed the
+// bundle so that the undo record no longer fits.
 Status RestoreHost(const FileSource& bundle, ByteView bytes, const BundleReader& reader, OutputFile& out);
 
 // Replaces `target` (or makes it) in one step by the host of the bundle at `path`.

@@ -22,7 +22,11 @@ std::string HumanSize(std::uint64_t bytes) {
 }
 
 Progress::Progress(std::string_view action, std::uint64_t total, bool wanted)
-    : action_(action), total_(total), visible_(wanted && isatty(STDERR_FILENO) != 0), start_(std::chrono::steady_clock::now()), next_(start_ + std::chrono::milliseconds(500)) {}
+    : action_(action),
+      total_(total),
+      visible_(wanted && isatty(STDERR_FILENO) != 0),
+      start_(std::chrono::steady_clock::now()),
+      next_(start_ + std::chrono::milliseconds(500)) {}
 
 Progress::~Progress() {
   if (drawn_) std::fputs("\r\033[K", stderr);
@@ -40,7 +44,8 @@ void Progress::Advance(std::uint64_t bytes) {
   const auto rate = static_cast<std::uint64_t>(static_cast<double>(done_) / seconds);
   const std::uint64_t percent = total_ != 0 ? done_ * 100 / total_ : 100;
   const std::uint64_t left = rate != 0 && total_ > done_ ? (total_ - done_) / rate : 0;
-  fmt::print(stderr, "\r\033[K{} {} of {} ({} %), {}/s, {} s left", action_, HumanSize(done_), HumanSize(total_), percent, HumanSize(rate), left);
+  fmt::print(stderr, "\r\033[K{} {} of {} ({} %), {}/s, {} s left", action_, HumanSize(done_), HumanSize(total_), percent,
+             HumanSize(rate), left);
   std::fflush(stderr);
 }
 

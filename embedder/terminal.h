@@ -13,8 +13,8 @@ namespace pannier {
 // "428 KiB", "1.5 GiB"; exact below 10,000 bytes: "4247 B".
 std::string HumanSize(std::uint64_t bytes);
 
-// A line on stderr that overwrites itself: bytes done, of all, rate. Shows nothing for the first half second, and never when stderr is not a
-// terminal. Advance may be called from several threads.
+// A line on stderr that overwrites itself: bytes done, of all, rate. Shows nothing for the first half second, and never when stderr
+// is not a terminal. Advance may be called from several threads.
 class Progress {
  public:
   Progress(std::string_view action, std::uint64_t total, bool wanted);

@@ -29,7 +29,8 @@ struct Checked {
 
 class Verifier {
  public:
-  Verifier(const MappedFile& file, const BundleReader& reader, unsigned threads) : file_(file), reader_(reader), threads_(threads) {}
+  Verifier(const MappedFile& file, const BundleReader& reader, unsigned threads)
+      : file_(file), reader_(reader), threads_(threads) {}
 
   Status File() {
     CheckEnds();
@@ -68,9 +69,11 @@ class Verifier {
 
   void CheckEnds() {
     const format::Manifest& manifest = reader_.manifest();
-    if (file_.bytes().size() != manifest.file_size()) Differ(StrCat("file: found ", file_.bytes().size(), " bytes, expected ", manifest.file_size()));
+    if (file_.bytes().size() != manifest.file_size())
+      Differ(StrCat("file: found ", file_.bytes().size(), " bytes, expected ", manifest.file_size()));
     if (reader_.payload().anchor_file_offset != manifest.anchor_file_offset()) {
-      Differ(StrCat("payload: found at ", Hex(reader_.payload().anchor_file_offset), ", expected at ", Hex(manifest.anchor_file_offset())));
+      Differ(StrCat("payload: found at ", Hex(reader_.payload().anchor_file_offset), ", expected at ",
+                    Hex(manifest.anchor_file_offset())));
     }
     covered_.push_back({reader_.payload().anchor_file_offset, Anchor::kSize});
     covered_.push_back({OffsetOf(reader_.manifest_bytes()), reader_.manifest_bytes().size()});
@@ -131,9 +134,10 @@ class Verifier {
     for (const format::Part* part : *reader_.manifest().parts()) {
       if (part->offset() >= end) continue;
       const std::string name(Printable(ToText(part->name())));
-      std::optional<ByteView> bytes = reader_.payload().is_mapped() && part->offset() < reader_.anchor().payload_size
-                                          ? reader_.payload().Find(name, part->offset(), part->size())
-                                          : file_.bytes().Slice(reader_.payload().anchor_file_offset + part->offset(), part->size());
+      std::optional<ByteView> bytes =
+          reader_.payload().is_mapped() && part->offset() < reader_.anchor().payload_size
+              ? reader_.payload().Find(name, part->offset(), part->size())
+              : file_.bytes().Slice(reader_.payload().anchor_file_offset + part->offset(), part->size());
       if (!reader_.payload().is_mapped()) {
         if (const auto section = reader_.payload().Find(name, part->offset(), part->size())) bytes = section;
       }
@@ -147,7 +151,8 @@ class Verifier {
 
   // No signature yet: the room is empty. What may stand in it: docs/format.md, "Signatures".
   void CheckSignatureRoom() {
-    if (!IsAllZero(reader_.signature_room())) report_.notes.push_back("signature room: holds data that this version does not check");
+    if (!IsAllZero(reader_.signature_room()))
+      report_.notes.push_back("signature room: holds data that this version does not check");
   }
 
   Status CompareAll() {
@@ -166,8 +171,9 @@ class Verifier {
         const bool same = digests[i] == item.expected || (item.may_be_zero && IsAllZero(item.bytes));
         if (!same) {
           const std::lock_guard<std::mutex> lock(mutex);
-          found.emplace_back(OffsetOf(item.bytes), StrCat(labels_[item.label], ": ", item.bytes.size(), " bytes at ", Hex(OffsetOf(item.bytes)), ": sha-256: found ",
-                                                          digests[i].Hex(), ", expected ", item.expected.Hex()));
+          found.emplace_back(OffsetOf(item.bytes),
+                             StrCat(labels_[item.label], ": ", item.bytes.size(), " bytes at ", Hex(OffsetOf(item.bytes)),
+                                    ": sha-256: found ", digests[i].Hex(), ", expected ", item.expected.Hex()));
         }
         file_.Release(item.bytes);
       }
@@ -188,7 +194,8 @@ class Verifier {
     std::uint64_t end = 0;
     auto check_padding = [&](std::uint64_t begin, std::uint64_t limit) {
       const auto padding = limit > begin ? file_.bytes().Slice(begin, limit - begin) : std::nullopt;
-      if (padding && !IsAllZero(*padding)) Differ(StrCat("padding: ", limit - begin, " bytes at ", Hex(begin), ": found non-zero, expected zero"));
+      if (padding && !IsAllZero(*padding))
+        Differ(StrCat("padding: ", limit - begin, " bytes at ", Hex(begin), ": found non-zero, expected zero"));
     };
     for (const auto& [offset, size] : covered_) {
       if (size == 0) continue;
@@ -212,9 +219,11 @@ class Verifier {
     facts.header.machine = image.machine();
     facts.header.flags = image.flags();
     facts.header.entry = image.entry();
-    for (const format::Segment* segment : *image.segments()) facts.segments.push_back({segment->type(), segment->flags(), 0, segment->vaddr(), 0, segment->filesz(), segment->memsz(), 0});
+    for (const format::Segment* segment : *image.segments())
+      facts.segments.push_back({segment->type(), segment->flags(), 0, segment->vaddr(), 0, segment->filesz(), segment->memsz(), 0});
     const Sha256Digest found = ImageDigest(facts, spans_);
-    if (found != ToDigest(*image.sha256())) Differ(StrCat("image digest: found ", found.Hex(), ", expected ", ToDigest(*image.sha256()).Hex()));
+    if (found != ToDigest(*image.sha256()))
+      Differ(StrCat("image digest: found ", found.Hex(), ", expected ", ToDigest(*image.sha256()).Hex()));
     return {};
   }
 
@@ -222,19 +231,23 @@ class Verifier {
     const format::Image& image = *reader_.manifest().image();
     PANNIER_TRY(const elf::Header header, elf::ParseHeader(file_.bytes()));
     PANNIER_TRY(segments_, elf::ParseSegments(file_.bytes(), header));
-    if (std::memcmp(file_.bytes().data(), image.identification()->data(), image.identification()->size()) != 0 || header.type != image.type() ||
-        header.machine != image.machine() || header.flags != image.flags() || header.entry != image.entry()) {
+    if (std::memcmp(file_.bytes().data(), image.identification()->data(), image.identification()->size()) != 0 ||
+        header.type != image.type() || header.machine != image.machine() || header.flags != image.flags() ||
+        header.entry != image.entry()) {
       Differ("elf header: type, machine, flags or entry: found others than when it was embedded");
     }
     std::vector<elf::Segment> expected;
-    for (const format::Segment* segment : *image.segments()) expected.push_back({segment->type(), segment->flags(), 0, segment->vaddr(), 0, segment->filesz(), segment->memsz(), 0});
-    if (segments_.size() != expected.size()) Differ(StrCat("program headers: found ", segments_.size(), ", expected ", expected.size()));
+    for (const format::Segment* segment : *image.segments())
+      expected.push_back({segment->type(), segment->flags(), 0, segment->vaddr(), 0, segment->filesz(), segment->memsz(), 0});
+    if (segments_.size() != expected.size())
+      Differ(StrCat("program headers: found ", segments_.size(), ", expected ", expected.size()));
     for (std::size_t i = 0; i < std::min(segments_.size(), expected.size()); ++i) {
       const elf::Segment& a = segments_[i];
       const elf::Segment& b = expected[i];
       if (a.type != b.type || a.flags != b.flags || a.vaddr != b.vaddr || a.filesz != b.filesz || a.memsz != b.memsz) {
-        Differ(StrCat("program header ", i, ": found type ", Hex(a.type), " flags ", a.flags, " address ", Hex(a.vaddr), " sizes ", a.filesz, "/", a.memsz, ", expected type ",
-                      Hex(b.type), " flags ", b.flags, " address ", Hex(b.vaddr), " sizes ", b.filesz, "/", b.memsz));
+        Differ(StrCat("program header ", i, ": found type ", Hex(a.type), " flags ", a.flags, " address ", Hex(a.vaddr), " sizes ",
+                      a.filesz, "/", a.memsz, ", expected type ", Hex(b.type), " flags ", b.flags, " address ", Hex(b.vaddr),
+                      " sizes ", b.filesz, "/", b.memsz));
       }
     }
     NoteRewritten();
@@ -243,9 +256,11 @@ class Verifier {
 
   void NoteRewritten() {
     const format::Manifest& manifest = reader_.manifest();
-    if (file_.bytes().size() == manifest.file_size() && reader_.payload().anchor_file_offset == manifest.anchor_file_offset()) return;
-    report_.notes.push_back(StrCat("the file was rewritten since it was embedded: ", file_.bytes().size(), " bytes, it was ", manifest.file_size(), "; the payload is at ",
-                                   Hex(reader_.payload().anchor_file_offset), ", it was at ", Hex(manifest.anchor_file_offset())));
+    if (file_.bytes().size() == manifest.file_size() && reader_.payload().anchor_file_offset == manifest.anchor_file_offset())
+      return;
+    report_.notes.push_back(StrCat("the file was rewritten since it was embedded: ", file_.bytes().size(), " bytes, it was ",
+                                   manifest.file_size(), "; the payload is at ", Hex(reader_.payload().anchor_file_offset),
+                                   ", it was at ", Hex(manifest.anchor_file_offset())));
   }
 
   Status AddSpans() {
@@ -265,7 +280,9 @@ class Verifier {
 
   std::optional<ByteView> AtAddress(std::uint64_t address, std::uint64_t size) const {
     for (const elf::Segment& segment : segments_) {
-      if (segment.type != elf::kSegmentLoad || address < segment.vaddr || !FitsWithin(address - segment.vaddr, size, segment.filesz)) continue;
+      if (segment.type != elf::kSegmentLoad || address < segment.vaddr ||
+          !FitsWithin(address - segment.vaddr, size, segment.filesz))
+        continue;
       return file_.bytes().Slice(segment.offset + (address - segment.vaddr), size);
     }
     return std::nullopt;

@@ -21,8 +21,8 @@ struct VerifyReport {
   bool passed() const { return differences.empty(); }
 };
 
-// Every byte of the file belongs to the host, the anchor, the manifest, a part, an artifact's chunk or the signature room, or is zero
-// padding; and each is as it was. A Status only when the file cannot be read as a bundle at all.
+// Every byte of the file belongs to the host, the anchor, the manifest, a part, an artifact's chunk or the signature room, or is
+// zero padding; and each is as it was. A Status only when the file cannot be read as a bundle at all.
 Result<VerifyReport> VerifyFile(const MappedFile& file, const BundleReader& reader, unsigned threads);
 
 // The image (what the OS maps of the host) and the artifacts; passes on a stripped bundle.

@@ -45,7 +45,9 @@ Device TensorView::device() const {
 
 const void* TensorView::data() const { return ValueOrThrow(bundle_->TensorData(static_cast<std::uint32_t>(index_)), *bundle_); }
 
-bool TensorView::is_zero_copy() const { return ValueOrThrow(bundle_->TensorInPlace(static_cast<std::uint32_t>(index_)), *bundle_).has_value(); }
+bool TensorView::is_zero_copy() const {
+  return ValueOrThrow(bundle_->TensorInPlace(static_cast<std::uint32_t>(index_)), *bundle_).has_value();
+}
 
 std::size_t TensorView::stored_bytes() const {
   const TensorReader& tensors = *ValueOrThrow(bundle_->Tensors(), *bundle_);
@@ -55,7 +57,9 @@ std::size_t TensorView::stored_bytes() const {
 
 void TensorView::CopyTo(void* destination, std::size_t size) const {
   if (size != nbytes()) {
-    ThrowError({ErrorCode::kInvalidArgument, StrCat("tensor \"", Printable(name()), "\": destination: found ", size, " bytes, expected ", nbytes())}, bundle_->path());
+    ThrowError({ErrorCode::kInvalidArgument,
+                StrCat("tensor \"", Printable(name()), "\": destination: found ", size, " bytes, expected ", nbytes())},
+               bundle_->path());
   }
   OkOrThrow(bundle_->CopyTensor(static_cast<std::uint32_t>(index_), destination), *bundle_);
 }
@@ -64,7 +68,13 @@ DlTensor TensorView::dl_tensor() const {
   constexpr std::int32_t kDlCpu = 1;
   const ArrayView<std::int64_t> dimensions = shape();
   // DLTensor has no room for const; both stay read-only.
-  return {const_cast<void*>(data()), {kDlCpu, 0}, static_cast<std::int32_t>(dimensions.size()), dtype(), const_cast<std::int64_t*>(dimensions.data()), nullptr, 0};
+  return {const_cast<void*>(data()),
+          {kDlCpu, 0},
+          static_cast<std::int32_t>(dimensions.size()),
+          dtype(),
+          const_cast<std::int64_t*>(dimensions.data()),
+          nullptr,
+          0};
 }
 
 TensorView TensorList::at(std::string_view name) const {
@@ -73,17 +83,25 @@ TensorView TensorList::at(std::string_view name) const {
   return {bundle_, *index};
 }
 
-bool TensorList::contains(std::string_view name) const { return ValueOrThrow(bundle_->Tensors(), *bundle_)->Find(name).has_value(); }
+bool TensorList::contains(std::string_view name) const {
+  return ValueOrThrow(bundle_->Tensors(), *bundle_)->Find(name).has_value();
+}
 
-std::string_view ArtifactView::name() const { return ToText(bundle_->reader().artifact(static_cast<std::uint32_t>(index_)).name()); }
+std::string_view ArtifactView::name() const {
+  return ToText(bundle_->reader().artifact(static_cast<std::uint32_t>(index_)).name());
+}
 
-std::size_t ArtifactView::size() const { return static_cast<std::size_t>(bundle_->reader().artifact(static_cast<std::uint32_t>(index_)).size()); }
+std::size_t ArtifactView::size() const {
+  return static_cast<std::size_t>(bundle_->reader().artifact(static_cast<std::uint32_t>(index_)).size());
+}
 
 std::size_t ArtifactView::stored_bytes() const {
   return static_cast<std::size_t>(bundle_->reader().artifact(static_cast<std::uint32_t>(index_)).stored_size());
 }
 
-std::string ArtifactView::sha256() const { return ToDigest(*bundle_->reader().artifact(static_cast<std::uint32_t>(index_)).sha256()).Hex(); }
+std::string ArtifactView::sha256() const {
+  return ToDigest(*bundle_->reader().artifact(static_cast<std::uint32_t>(index_)).sha256()).Hex();
+}
 
 ArrayView<std::uint8_t> ArtifactView::bytes() const {
   const ByteView bytes = ValueOrThrow(bundle_->ArtifactBytes(static_cast<std::uint32_t>(index_)), *bundle_);
@@ -120,7 +138,8 @@ bool Bundle::is_loaded() const { return impl_->is_loaded(); }
 std::string Bundle::image_digest() const { return ToDigest(*impl_->reader().manifest().image()->sha256()).Hex(); }
 
 void* Bundle::FindSymbol(const char* name) const {
-  if (!is_loaded()) ThrowError({ErrorCode::kInvalidArgument, "opened, not loaded: its code cannot be called; use LoadBundle"}, impl_->path());
+  if (!is_loaded())
+    ThrowError({ErrorCode::kInvalidArgument, "opened, not loaded: its code cannot be called; use LoadBundle"}, impl_->path());
   return impl_->FindSymbol(name);
 }
 

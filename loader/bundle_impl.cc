@@ -35,7 +35,8 @@ bool IsAligned(ByteView bytes) { return reinterpret_cast<std::uintptr_t>(bytes.d
 
 Result<DecodedBytes> DecodedBytes::Allocate(std::uint64_t size) {
   DecodedBytes bytes;
-  void* memory = size <= SIZE_MAX ? ::operator new(static_cast<std::size_t>(size), std::align_val_t(kDataAlignment), std::nothrow) : nullptr;
+  void* memory =
+      size <= SIZE_MAX ? ::operator new(static_cast<std::size_t>(size), std::align_val_t(kDataAlignment), std::nothrow) : nullptr;
   if (memory == nullptr) return {ErrorCode::kNoMemory, StrCat("cannot allocate ", size, " bytes")};
   bytes.data_.reset(static_cast<std::uint8_t*>(memory));
   return bytes;
@@ -43,8 +44,8 @@ Result<DecodedBytes> DecodedBytes::Allocate(std::uint64_t size) {
 
 void DecodedBytes::Free::operator()(std::uint8_t* bytes) const { ::operator delete(bytes, std::align_val_t(kDataAlignment)); }
 
-BundleImpl::BundleImpl(BundleReader reader, std::shared_ptr<const void> image, void* (*find_symbol)(const void*, const char*), std::string path,
-                       const LoadOptions& options)
+BundleImpl::BundleImpl(BundleReader reader, std::shared_ptr<const void> image, void* (*find_symbol)(const void*, const char*),
+                       std::string path, const LoadOptions& options)
     : reader_(std::move(reader)),
       image_(std::move(image)),
       find_symbol_(find_symbol),
@@ -53,24 +54,27 @@ BundleImpl::BundleImpl(BundleReader reader, std::shared_ptr<const void> image, v
       artifacts_(reader_.artifact_count()) {}
 
 Result<std::shared_ptr<const BundleImpl>> BundleImpl::Create(const Payload& payload, std::shared_ptr<const void> image,
-                                                             void* (*find_symbol)(const void* image, const char* name), std::string path,
-                                                             const LoadOptions& options) {
+                                                             void* (*find_symbol)(const void* image, const char* name),
+                                                             std::string path, const LoadOptions& options) {
   PANNIER_TRY(BundleReader reader, BundleReader::Open(payload));
-  std::shared_ptr<const BundleImpl> bundle(new BundleImpl(std::move(reader), std::move(image), find_symbol, std::move(path), options));
+  std::shared_ptr<const BundleImpl> bundle(
+      new BundleImpl(std::move(reader), std::move(image), find_symbol, std::move(path), options));
   if (options.check == Check::kFull) PANNIER_CHECK_OK(bundle->CheckDigests());
   return bundle;
 }
 
 Result<ByteView> BundleImpl::ArtifactBytes(std::uint32_t index) const {
   const format::Artifact& artifact = reader_.artifact(index);
-  if (artifact.size() > SIZE_MAX) return {ErrorCode::kUnsupported, StrCat("found ", artifact.size(), " bytes, expected what fits into this machine's memory")};
+  if (artifact.size() > SIZE_MAX)
+    return {ErrorCode::kUnsupported, StrCat("found ", artifact.size(), " bytes, expected what fits into this machine's memory")};
   Slot& slot = artifacts_[index];
   const std::uint8_t* bytes = slot.ready.load(std::memory_order_acquire);
   if (bytes == nullptr) {
     const std::lock_guard<std::mutex> lock(MutexOf(index));
     bytes = slot.ready.load(std::memory_order_relaxed);
     if (bytes == nullptr) {
-      PANNIER_TRY(bytes, DecodeArtifact(artifact, slot.owned).WithContext(StrCat("artifact \"", Printable(ToText(artifact.name())), "\"")));
+      PANNIER_TRY(
+          bytes, DecodeArtifact(artifact, slot.owned).WithContext(StrCat("artifact \"", Printable(ToText(artifact.name())), "\"")));
       slot.ready.store(bytes, std::memory_order_release);
     }
   }
@@ -200,7 +204,8 @@ Status BundleImpl::CopyTensor(std::uint32_t index, void* out) const {
 Status BundleImpl::DecodeAll() const {
   if (!reader_.FindArtifact(kParamsArtifact)) return {};
   PANNIER_TRY(const TensorReader* tensors, Tensors());
-  return ParallelFor(tensors->size(), options_.threads, [&](std::uint64_t i) { return TensorData(static_cast<std::uint32_t>(i)).TakeStatus(); });
+  return ParallelFor(tensors->size(), options_.threads,
+                     [&](std::uint64_t i) { return TensorData(static_cast<std::uint32_t>(i)).TakeStatus(); });
 }
 
 Status BundleImpl::CheckDigests() const {

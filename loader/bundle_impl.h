@@ -12,8 +12,8 @@
 #include <string_view>
 #include <vector>
 
-#include "src/bundle_reader.h"
 #include "pannier/loader.h"
+#include "src/bundle_reader.h"
 #include "src/result.h"
 
 namespace pannier {
@@ -34,7 +34,8 @@ class DecodedBytes {
 class BundleImpl {
  public:
   // `image` keeps the payload's bytes in place until it is destroyed. `find_symbol` is null for a bundle whose code is not loaded.
-  static Result<std::shared_ptr<const BundleImpl>> Create(const Payload& payload, std::shared_ptr<const void> image, void* (*find_symbol)(const void* image, const char* name),
+  static Result<std::shared_ptr<const BundleImpl>> Create(const Payload& payload, std::shared_ptr<const void> image,
+                                                          void* (*find_symbol)(const void* image, const char* name),
                                                           std::string path, const LoadOptions& options);
 
   const BundleReader& reader() const { return reader_; }
@@ -61,7 +62,8 @@ class BundleImpl {
     DecodedBytes owned;
   };
 
-  BundleImpl(BundleReader reader, std::shared_ptr<const void> image, void* (*find_symbol)(const void*, const char*), std::string path, const LoadOptions& options);
+  BundleImpl(BundleReader reader, std::shared_ptr<const void> image, void* (*find_symbol)(const void*, const char*),
+             std::string path, const LoadOptions& options);
   bool checks_chunks() const { return options_.check != Check::kStructure; }
   Status OpenTensors() const;
   Status DecodeTensor(const ChunkedContent& content, std::uint32_t index, void* out) const;
@@ -81,8 +83,8 @@ class BundleImpl {
   mutable std::mutex tensors_mutex_;
   mutable std::atomic<bool> tensors_open_{false};
   mutable std::optional<TensorReader> tensors_;
-  mutable std::vector<std::int64_t> shapes_;           // one after another
-  mutable std::vector<std::size_t> shape_starts_;      // into shapes_
+  mutable std::vector<std::int64_t> shapes_;       // one after another
+  mutable std::vector<std::size_t> shape_starts_;  // into shapes_
   mutable std::vector<Slot> tensor_slots_;
 
   mutable std::array<std::mutex, 16> slot_mutexes_;

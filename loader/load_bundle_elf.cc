@@ -13,9 +13,9 @@
 #include <utility>
 
 #include "loader/bundle_impl.h"
+#include "pannier/loader.h"
 #include "src/elf_file.h"
 #include "src/mapped_file.h"
-#include "pannier/loader.h"
 #include "src/text.h"
 
 namespace pannier {
@@ -54,7 +54,8 @@ Status CheckFileIsWhole(const std::string& path) {
     if (got < 0) return {ErrorCode::kIo, StrCat("cannot read: ", std::strerror(errno))};
     const ByteView prefix(start.data(), static_cast<std::size_t>(got));
     const FileFormat found = DetectFormat(prefix);
-    if (found != FileFormat::kElf) return {ErrorCode::kUnsupported, StrCat("found ", FormatName(found), ", expected an ELF shared library")};
+    if (found != FileFormat::kElf)
+      return {ErrorCode::kUnsupported, StrCat("found ", FormatName(found), ", expected an ELF shared library")};
     PANNIER_TRY(const elf::Header header, elf::ParseHeader(prefix));
     Result<std::vector<elf::Segment>> segments = elf::ParseSegments(prefix, header);
     MappedFile whole;
@@ -72,7 +73,7 @@ Status CheckFileIsWhole(const std::string& path) {
 
 // What dl_iterate_phdr is asked: the object that holds an address of its image, or that is loaded at a base.
 struct ImageSearch {
-  const void* address;           // within one of the object's PT_LOADs
+  const void* address;  // within one of the object's PT_LOADs
   bool found = false;
   std::string path;
   ByteView segment;  // that begins with the anchor; empty if there is none
@@ -93,14 +94,16 @@ int VisitObject(dl_phdr_info* info, std::size_t, void* data) {
   for (std::size_t i = 0; i < info->dlpi_phnum; ++i) {
     const auto& segment = info->dlpi_phdr[i];
     if (segment.p_type != PT_LOAD || (segment.p_flags & PF_R) == 0 || segment.p_filesz < Anchor::kSize) continue;
-    const ByteView bytes(reinterpret_cast<const void*>(info->dlpi_addr + segment.p_vaddr), static_cast<std::size_t>(segment.p_filesz));
+    const ByteView bytes(reinterpret_cast<const void*>(info->dlpi_addr + segment.p_vaddr),
+                         static_cast<std::size_t>(segment.p_filesz));
     if (HasAnchorMagic(bytes)) search.segment = bytes;
   }
   return 1;
 }
 
 // `image->handle` is open; `address` is in its library.
-Result<Bundle> BundleOf(std::shared_ptr<LoadedImage> image, const void* address, const std::string& path, const LoadOptions& options) {
+Result<Bundle> BundleOf(std::shared_ptr<LoadedImage> image, const void* address, const std::string& path,
+                        const LoadOptions& options) {
   ImageSearch search{address, false, {}, {}};
   dl_iterate_phdr(&VisitObject, &search);
   if (!search.found) return {ErrorCode::kNotFound, "no loaded library holds this address"};

@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "loader/bundle_impl.h"
-#include "src/mapped_file.h"
 #include "pannier/loader.h"
+#include "src/mapped_file.h"
 
 namespace pannier {
 namespace {
@@ -46,7 +46,9 @@ Bundle ValueOrThrow(Result<Bundle> bundle, const std::string& path) {
 
 }  // namespace
 
-Bundle OpenBundle(const std::string& path, const LoadOptions& options) { return ValueOrThrow(OpenMapped(MappedFile::Open(path), path, options), path); }
+Bundle OpenBundle(const std::string& path, const LoadOptions& options) {
+  return ValueOrThrow(OpenMapped(MappedFile::Open(path), path, options), path);
+}
 
 Bundle OpenBundle(int file_descriptor, std::uint64_t offset, std::uint64_t size, const LoadOptions& options) {
   return ValueOrThrow(OpenMapped(MappedFile::Map(file_descriptor, offset, size), "", options), "");

@@ -23,7 +23,8 @@ bool IsAligned(ByteView bytes) { return reinterpret_cast<std::uintptr_t>(bytes.d
 Result<ByteView> CheckedRange(ByteView index, const format::IndexRange& range, std::string_view what) {
   const auto bytes = index.Slice(range.offset(), range.size());
   if (!bytes || !IsAligned(*bytes)) {
-    return Malformed(StrCat(what, ": found ", range.size(), " bytes at ", Hex(range.offset()), ", expected an aligned range within the index's ", index.size(), " bytes"));
+    return Malformed(StrCat(what, ": found ", range.size(), " bytes at ", Hex(range.offset()),
+                            ", expected an aligned range within the index's ", index.size(), " bytes"));
   }
   return *bytes;
 }
@@ -36,14 +37,17 @@ Status CheckDigest(ByteView bytes, const format::Sha256& expected, std::string_v
 
 Status CheckChunkSize(std::uint32_t chunk_size, std::string_view what) {
   if (IsPowerOfTwo(chunk_size) && chunk_size >= kMinChunkSize && chunk_size <= kMaxChunkSize) return {};
-  return Malformed(StrCat(what, ": chunk size: found ", chunk_size, ", expected a power of two from ", kMinChunkSize, " to ", kMaxChunkSize));
+  return Malformed(
+      StrCat(what, ": chunk size: found ", chunk_size, ", expected a power of two from ", kMinChunkSize, " to ", kMaxChunkSize));
 }
 
 // A table of fixed-size records for `size` bytes cut into chunks.
-Status CheckTableSize(const format::IndexRange& range, std::uint64_t size, std::uint32_t chunk_size, std::size_t record_size, std::string_view what) {
+Status CheckTableSize(const format::IndexRange& range, std::uint64_t size, std::uint32_t chunk_size, std::size_t record_size,
+                      std::string_view what) {
   const auto expected = CheckedMultiply(ChunkCount(size, chunk_size), record_size);
   if (expected && *expected == range.size()) return {};
-  return Malformed(StrCat(what, ": chunk table: found ", range.size(), " bytes, expected ", ChunkCount(size, chunk_size), " records of ", record_size));
+  return Malformed(StrCat(what, ": chunk table: found ", range.size(), " bytes, expected ", ChunkCount(size, chunk_size),
+                          " records of ", record_size));
 }
 
 }  // namespace
@@ -66,8 +70,8 @@ Result<TensorReader> TensorReader::Open(const format::Artifact& artifact, ByteVi
   const auto chunk_bytes = CheckedMultiply(artifact.chunk_count(), ChunkRecord::kSize);
   const auto chunk_table = chunk_bytes ? index.Slice(artifact.chunk_table_offset(), *chunk_bytes) : std::nullopt;
   if (!chunk_table) {
-    return Malformed(StrCat("chunk table: found ", artifact.chunk_count(), " records at ", Hex(artifact.chunk_table_offset()), ", expected a range within the index's ",
-                            index.size(), " bytes"));
+    return Malformed(StrCat("chunk table: found ", artifact.chunk_count(), " records at ", Hex(artifact.chunk_table_offset()),
+                            ", expected a range within the index's ", index.size(), " bytes"));
   }
   const TensorReader reader(table, section, *chunk_table);
   PANNIER_CHECK_OK(reader.CheckTensors(artifact.chunk_count()));
@@ -79,29 +83,38 @@ Status TensorReader::CheckTensors(std::uint64_t chunk_count) const {
   std::uint64_t next_chunk = 0;
   for (std::uint32_t i = 0; i < size(); ++i) {
     const format::Tensor& tensor = (*this)[i];
-    const auto tensor_error = [&](const std::string& what) { return Malformed(StrCat("tensor ", i, " \"", Printable(ToText(tensor.name())), "\": ", what)); };
+    const auto tensor_error = [&](const std::string& what) {
+      return Malformed(StrCat("tensor ", i, " \"", Printable(ToText(tensor.name())), "\": ", what));
+    };
     if (!IsPrintableUtf8(ToText(tensor.name()))) return tensor_error("name: found control characters or invalid UTF-8");
     const DataType dtype = {tensor.dtype()->code(), tensor.dtype()->bits(), tensor.dtype()->lanes()};
-    if (tensor.shape()->size() > kMaxTensorDimensions) return tensor_error(StrCat("found ", tensor.shape()->size(), " dimensions, expected at most ", kMaxTensorDimensions));
+    if (tensor.shape()->size() > kMaxTensorDimensions)
+      return tensor_error(StrCat("found ", tensor.shape()->size(), " dimensions, expected at most ", kMaxTensorDimensions));
     std::int64_t shape[kMaxTensorDimensions];
     std::copy(tensor.shape()->begin(), tensor.shape()->end(), shape);
     const auto expected = TensorBytes(dtype, {shape, tensor.shape()->size()});
     if (!expected || *expected != tensor.size()) {
-      return tensor_error(StrCat("size: found ", tensor.size(), ", expected ", expected ? std::to_string(*expected) : std::string("a valid shape and type")));
+      return tensor_error(StrCat("size: found ", tensor.size(), ", expected ",
+                                 expected ? std::to_string(*expected) : std::string("a valid shape and type")));
     }
-    if (tensor.first_chunk() != next_chunk) return tensor_error(StrCat("first chunk: found ", tensor.first_chunk(), ", expected ", next_chunk));
+    if (tensor.first_chunk() != next_chunk)
+      return tensor_error(StrCat("first chunk: found ", tensor.first_chunk(), ", expected ", next_chunk));
     next_chunk += ChunkCount(tensor.size(), table_->chunk_size());
-    if (next_chunk > chunk_count) return tensor_error(StrCat("chunks: found ", next_chunk, " in all, expected at most ", chunk_count));
+    if (next_chunk > chunk_count)
+      return tensor_error(StrCat("chunks: found ", next_chunk, " in all, expected at most ", chunk_count));
   }
-  if (next_chunk != chunk_count) return Malformed(StrCat("tensor table: chunks: found ", next_chunk, " in all, expected ", chunk_count));
+  if (next_chunk != chunk_count)
+    return Malformed(StrCat("tensor table: chunks: found ", next_chunk, " in all, expected ", chunk_count));
   return {};
 }
 
 Status TensorReader::CheckNameOrder() const {
   const auto& order = *table_->by_name();
-  if (order.size() != size()) return Malformed(StrCat("tensor table: name order: found ", order.size(), " entries, expected ", size()));
+  if (order.size() != size())
+    return Malformed(StrCat("tensor table: name order: found ", order.size(), " entries, expected ", size()));
   for (std::uint32_t i = 0; i < order.size(); ++i) {
-    if (order.Get(i) >= size()) return Malformed(StrCat("tensor table: name order: found tensor ", order.Get(i), ", expected less than ", size()));
+    if (order.Get(i) >= size())
+      return Malformed(StrCat("tensor table: name order: found tensor ", order.Get(i), ", expected less than ", size()));
     if (i > 0 && ToText((*this)[order.Get(i - 1)].name()) >= ToText((*this)[order.Get(i)].name())) {
       return Malformed(StrCat("tensor table: name order: entry ", i, " is not greater than the one before"));
     }
@@ -111,9 +124,10 @@ Status TensorReader::CheckNameOrder() const {
 
 std::optional<std::uint32_t> TensorReader::Find(std::string_view name) const {
   const auto& order = *table_->by_name();
-  const auto* const found = std::lower_bound(order.data(), order.data() + order.size(), name, [this](const flatbuffers::uoffset_t& i, std::string_view wanted) {
-    return ToText((*this)[flatbuffers::EndianScalar(i)].name()) < wanted;
-  });
+  const auto* const found = std::lower_bound(order.data(), order.data() + order.size(), name,
+                                             [this](const flatbuffers::uoffset_t& i, std::string_view wanted) {
+                                               return ToText((*this)[flatbuffers::EndianScalar(i)].name()) < wanted;
+                                             });
   if (found == order.data() + order.size()) return std::nullopt;
   const std::uint32_t index = flatbuffers::EndianScalar(*found);
   if (ToText((*this)[index].name()) != name) return std::nullopt;
@@ -123,7 +137,8 @@ std::optional<std::uint32_t> TensorReader::Find(std::string_view name) const {
 Result<ChunkedContent> TensorReader::Content(std::uint32_t i) const {
   const format::Tensor& tensor = (*this)[i];
   const std::uint64_t count = ChunkCount(tensor.size(), table_->chunk_size());
-  const ByteView table(chunk_table_.data() + tensor.first_chunk() * ChunkRecord::kSize, static_cast<std::size_t>(count * ChunkRecord::kSize));
+  const ByteView table(chunk_table_.data() + tensor.first_chunk() * ChunkRecord::kSize,
+                       static_cast<std::size_t>(count * ChunkRecord::kSize));
   const std::string what = StrCat("tensor \"", Printable(ToText(tensor.name())), "\": chunk table");
   PANNIER_CHECK_OK(CheckDigest(table, *tensor.chunks_sha256(), what));
   return ChunkedContent(section_, table, tensor.size(), table_->chunk_size());
@@ -144,24 +159,27 @@ Status BundleReader::ReadManifest() {
     return Malformed(StrCat("payload: found a segment of ", payload_.segment.size(), " bytes, expected ", anchor_.payload_size));
   }
   const auto bytes = payload_.Find(kManifestSection, anchor_.manifest_offset, anchor_.manifest_size);
-  if (!bytes || !IsAligned(*bytes)) return Malformed(StrCat("manifest: found no aligned section of ", anchor_.manifest_size, " bytes"));
+  if (!bytes || !IsAligned(*bytes))
+    return Malformed(StrCat("manifest: found no aligned section of ", anchor_.manifest_size, " bytes"));
   const auto room = payload_.Find(kSignatureSection, anchor_.signature_offset, anchor_.signature_size);
   if (!room) return Malformed(StrCat("signature room: found no section of ", anchor_.signature_size, " bytes"));
   manifest_bytes_ = *bytes;
   signature_room_ = *room;
   const Sha256Digest found = Sha256Of(manifest_bytes_);
   if (found != anchor_.manifest_sha256) {
-    return {ErrorCode::kDigestMismatch, StrCat("manifest: sha-256: found ", found.Hex(), ", expected ", anchor_.manifest_sha256.Hex())};
+    return {ErrorCode::kDigestMismatch,
+            StrCat("manifest: sha-256: found ", found.Hex(), ", expected ", anchor_.manifest_sha256.Hex())};
   }
   flatbuffers::Verifier verifier = MakeVerifier(manifest_bytes_);
   if (!format::VerifyManifestBuffer(verifier)) return Malformed("manifest: not a sound FlatBuffer with identifier PNRM");
   manifest_ = format::GetManifest(manifest_bytes_.data());
   if (manifest_->version_major() != anchor_.version_major || manifest_->version_minor() != anchor_.version_minor) {
-    return Malformed(StrCat("manifest: version: found ", manifest_->version_major(), ".", manifest_->version_minor(), ", expected the anchor's ", anchor_.version_major, ".",
-                            anchor_.version_minor));
+    return Malformed(StrCat("manifest: version: found ", manifest_->version_major(), ".", manifest_->version_minor(),
+                            ", expected the anchor's ", anchor_.version_major, ".", anchor_.version_minor));
   }
   if (manifest_->payload_size() != anchor_.payload_size) {
-    return Malformed(StrCat("manifest: payload size: found ", manifest_->payload_size(), ", expected the anchor's ", anchor_.payload_size));
+    return Malformed(
+        StrCat("manifest: payload size: found ", manifest_->payload_size(), ", expected the anchor's ", anchor_.payload_size));
   }
   return {};
 }
@@ -173,8 +191,8 @@ Status BundleReader::ResolveSections() {
     const format::Section& section = *sections.Get(i);
     const std::string_view name = ToText(section.name());
     if (section.offset() < end || !FitsWithin(section.offset(), section.size(), anchor_.manifest_offset)) {
-      return Malformed(StrCat("section ", Printable(name), ": found ", section.size(), " bytes at ", Hex(section.offset()), ", expected a range from ", Hex(end), " to ",
-                              Hex(anchor_.manifest_offset)));
+      return Malformed(StrCat("section ", Printable(name), ": found ", section.size(), " bytes at ", Hex(section.offset()),
+                              ", expected a range from ", Hex(end), " to ", Hex(anchor_.manifest_offset)));
     }
     end = section.offset() + section.size();
     const auto bytes = payload_.Find(name, section.offset(), section.size());
@@ -182,24 +200,28 @@ Status BundleReader::ResolveSections() {
     sections_.push_back(*bytes);
   }
   for (const std::uint32_t i : {manifest_->index_section(), manifest_->undo_section()}) {
-    if (i >= sections_.size()) return Malformed(StrCat("manifest: found section number ", i, ", expected less than ", sections_.size()));
+    if (i >= sections_.size())
+      return Malformed(StrCat("manifest: found section number ", i, ", expected less than ", sections_.size()));
   }
   return {};
 }
 
 Status BundleReader::CheckArtifacts() const {
-  if (artifact_count() > kMaxArtifacts) return Malformed(StrCat("manifest: found ", artifact_count(), " artifacts, expected at most ", kMaxArtifacts));
+  if (artifact_count() > kMaxArtifacts)
+    return Malformed(StrCat("manifest: found ", artifact_count(), " artifacts, expected at most ", kMaxArtifacts));
   std::vector<std::string_view> names;
   for (std::uint32_t i = 0; i < artifact_count(); ++i) {
     const format::Artifact& entry = artifact(i);
     const std::string_view name = ToText(entry.name());
     const std::string label = StrCat("artifact ", i, " \"", Printable(name), "\"");
-    if (!IsArtifactName(name)) return Malformed(StrCat(label, ": name: expected 1 to 255 bytes of UTF-8 without control characters or slash"));
+    if (!IsArtifactName(name))
+      return Malformed(StrCat(label, ": name: expected 1 to 255 bytes of UTF-8 without control characters or slash"));
     names.push_back(name);
-    if (entry.section() >= sections_.size()) return Malformed(StrCat(label, ": section: found ", entry.section(), ", expected less than ", sections_.size()));
+    if (entry.section() >= sections_.size())
+      return Malformed(StrCat(label, ": section: found ", entry.section(), ", expected less than ", sections_.size()));
     if (!sections_[entry.section()].Contains(entry.offset(), entry.stored_size())) {
-      return Malformed(StrCat(label, ": found ", entry.stored_size(), " bytes at ", Hex(entry.offset()), ", expected a range within the section's ",
-                              sections_[entry.section()].size(), " bytes"));
+      return Malformed(StrCat(label, ": found ", entry.stored_size(), " bytes at ", Hex(entry.offset()),
+                              ", expected a range within the section's ", sections_[entry.section()].size(), " bytes"));
     }
     if (entry.kind() == format::ArtifactKind::TvmParams) {
       if (entry.tensors() == nullptr) return Malformed(StrCat(label, ": tensor table missing"));
@@ -222,7 +244,8 @@ Status BundleReader::CheckIndexRanges() const {
   PANNIER_CHECK_OK(CheckChunkSize(host.chunk_size(), "host"));
   PANNIER_CHECK_OK(CheckTableSize(*host.chunks(), host.size(), host.chunk_size(), sizeof(Sha256Digest::bytes), "host"));
   const format::IndexRange& spans = *manifest_->image()->spans();
-  if (spans.size() % SpanRecord::kSize != 0) return Malformed(StrCat("image spans: found ", spans.size(), " bytes, expected records of ", SpanRecord::kSize));
+  if (spans.size() % SpanRecord::kSize != 0)
+    return Malformed(StrCat("image spans: found ", spans.size(), " bytes, expected records of ", SpanRecord::kSize));
   return {};
 }
 

@@ -7,10 +7,10 @@
 #include <string_view>
 #include <vector>
 
+#include "manifest_generated.h"
 #include "src/bytes.h"
 #include "src/chunked_content.h"
 #include "src/format.h"
-#include "manifest_generated.h"
 #include "src/payload.h"
 #include "src/result.h"
 #include "src/sha256.h"
@@ -35,7 +35,8 @@ class TensorReader {
   Result<ChunkedContent> Content(std::uint32_t i) const;
 
  private:
-  TensorReader(const format::TensorTable* table, ByteView section, ByteView chunk_table) : table_(table), section_(section), chunk_table_(chunk_table) {}
+  TensorReader(const format::TensorTable* table, ByteView section, ByteView chunk_table)
+      : table_(table), section_(section), chunk_table_(chunk_table) {}
   Status CheckTensors(std::uint64_t chunk_count) const;
   Status CheckNameOrder() const;
 

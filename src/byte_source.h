@@ -28,7 +28,9 @@ class MemorySource : public ByteSource {
   std::uint64_t size() const override { return bytes_.size(); }
   Status ReadAt(std::uint64_t offset, void* out, std::size_t size) const override {
     auto range = bytes_.Slice(offset, size);
-    if (!range) return {ErrorCode::kMalformed, StrCat("read of ", size, " bytes at ", Hex(offset), ": found ", bytes_.size(), " bytes in all")};
+    if (!range)
+      return {ErrorCode::kMalformed,
+              StrCat("read of ", size, " bytes at ", Hex(offset), ": found ", bytes_.size(), " bytes in all")};
     if (size != 0) std::memcpy(out, range->data(), size);
     return {};
   }

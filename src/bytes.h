@@ -56,7 +56,9 @@ inline std::uint64_t AlignUp(std::uint64_t value, std::uint64_t alignment) { ret
 inline bool IsPowerOfTwo(std::uint64_t value) { return value != 0 && (value & (value - 1)) == 0; }
 
 // Does [offset, offset + size) lie within [0, limit)?
-inline bool FitsWithin(std::uint64_t offset, std::uint64_t size, std::uint64_t limit) { return size <= limit && offset <= limit - size; }
+inline bool FitsWithin(std::uint64_t offset, std::uint64_t size, std::uint64_t limit) {
+  return size <= limit && offset <= limit - size;
+}
 
 // Borrows bytes; whoever made them keeps them alive.
 class ByteView {
@@ -84,7 +86,9 @@ class ByteView {
     return LoadInteger<T>(data_ + offset, order);
   }
 
-  friend bool operator==(ByteView a, ByteView b) { return a.size_ == b.size_ && (a.size_ == 0 || std::memcmp(a.data_, b.data_, a.size_) == 0); }
+  friend bool operator==(ByteView a, ByteView b) {
+    return a.size_ == b.size_ && (a.size_ == 0 || std::memcmp(a.data_, b.data_, a.size_) == 0);
+  }
 
  private:
   const std::uint8_t* data_ = nullptr;

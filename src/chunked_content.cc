@@ -18,12 +18,15 @@ std::uint64_t ChunkedContent::chunk_bytes(std::uint64_t index) const {
 Result<ChunkRecord> ChunkedContent::Record(std::uint64_t index) const {
   PANNIER_TRY(const ChunkRecord record, ParseChunkRecord(table_, index));
   if (!stored_.Contains(record.offset, record.stored_size)) {
-    return Malformed(StrCat("chunk ", index, ": found ", record.stored_size, " bytes at ", Hex(record.offset), ", expected a range within the artifact's ",
-                            stored_.size(), " bytes"));
+    return Malformed(StrCat("chunk ", index, ": found ", record.stored_size, " bytes at ", Hex(record.offset),
+                            ", expected a range within the artifact's ", stored_.size(), " bytes"));
   }
   const std::uint64_t original = chunk_bytes(index);
-  const bool fits = record.codec == Codec::kStore ? record.stored_size == original : record.stored_size <= ZSTD_compressBound(static_cast<std::size_t>(original));
-  if (!fits) return Malformed(StrCat("chunk ", index, ": stored size: found ", record.stored_size, ", expected what holds ", original, " bytes"));
+  const bool fits = record.codec == Codec::kStore ? record.stored_size == original
+                                                  : record.stored_size <= ZSTD_compressBound(static_cast<std::size_t>(original));
+  if (!fits)
+    return Malformed(
+        StrCat("chunk ", index, ": stored size: found ", record.stored_size, ", expected what holds ", original, " bytes"));
   return record;
 }
 
@@ -35,7 +38,8 @@ Result<ByteView> ChunkedContent::Stored(std::uint64_t index) const {
 Status ChunkedContent::CheckDigest(std::uint64_t index, const ChunkRecord& record) const {
   const Sha256Digest found = Sha256Of(ByteView(stored_.data() + record.offset, record.stored_size));
   if (found == record.sha256) return {};
-  return {ErrorCode::kDigestMismatch, StrCat("chunk ", index, " (stored at ", Hex(record.offset), "): sha-256: found ", found.Hex(), ", expected ", record.sha256.Hex())};
+  return {ErrorCode::kDigestMismatch, StrCat("chunk ", index, " (stored at ", Hex(record.offset), "): sha-256: found ", found.Hex(),
+                                             ", expected ", record.sha256.Hex())};
 }
 
 Status ChunkedContent::DecodeChunk(std::uint64_t index, void* out, bool check) const {

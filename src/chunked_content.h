@@ -11,7 +11,8 @@
 
 namespace pannier {
 
-// Borrows the artifact's stored bytes and the table's. `table` holds exactly the records of this content; its digest has been checked.
+// Borrows the artifact's stored bytes and the table's. `table` holds exactly the records of this content; its digest has been
+// checked.
 class ChunkedContent {
  public:
   ChunkedContent(ByteView stored, ByteView table, std::uint64_t size, std::uint32_t chunk_size)

@@ -78,11 +78,13 @@ Status ResolveExtendedNumbers(ByteView file, Header& header) {
   if (header.section_count != 0 && header.name_section != kExtendedSectionNumber) return {};
   const auto bytes = file.Slice(header.section_offset, header.section_entry_size());
   if (!bytes) {
-    return Malformed(StrCat("section headers: found offset ", Hex(header.section_offset), ", expected room for one in the file's ", file.size(), " bytes"));
+    return Malformed(StrCat("section headers: found offset ", Hex(header.section_offset), ", expected room for one in the file's ",
+                            file.size(), " bytes"));
   }
   const Section first = ReadSection(bytes->data(), header);
   if (header.section_count == 0) {
-    if (first.size > UINT32_MAX) return Malformed(StrCat("section headers: found a count of ", first.size, ", expected at most 32 bits"));
+    if (first.size > UINT32_MAX)
+      return Malformed(StrCat("section headers: found a count of ", first.size, ", expected at most 32 bits"));
     header.section_count = static_cast<std::uint32_t>(first.size);
   }
   if (header.name_section == kExtendedSectionNumber) header.name_section = first.link;
@@ -95,12 +97,14 @@ Status ReadNames(ByteView file, const Header& header, std::vector<Section>& sect
     return Malformed(StrCat("section names: found section ", header.name_section, ", expected less than ", sections.size()));
   }
   const Section& names = sections[header.name_section];
-  if (!names.has_bytes()) return Malformed(StrCat("section names: found section type ", names.type, ", expected bytes in the file"));
+  if (!names.has_bytes())
+    return Malformed(StrCat("section names: found section type ", names.type, ", expected bytes in the file"));
   const ByteView strings = *file.Slice(names.offset, names.size);
   for (std::size_t i = 0; i < sections.size(); ++i) {
     const std::uint32_t at = sections[i].name_offset;
     if (at == 0 && strings.empty()) continue;
-    if (at >= strings.size()) return Malformed(StrCat("section ", i, ": name: found offset ", at, ", expected less than ", strings.size()));
+    if (at >= strings.size())
+      return Malformed(StrCat("section ", i, ": name: found offset ", at, ", expected less than ", strings.size()));
     const void* end = std::memchr(strings.data() + at, 0, strings.size() - at);
     if (end == nullptr) return Malformed(StrCat("section ", i, ": name: found no terminating zero in the name table"));
     const auto length = static_cast<std::size_t>(static_cast<const std::uint8_t*>(end) - (strings.data() + at));
@@ -116,12 +120,15 @@ bool HasMagic(ByteView file) { return file.size() >= sizeof(kMagic) && std::memc
 Result<Header> ParseHeader(ByteView file) {
   constexpr std::size_t kIdentificationSize = 16;
   if (!HasMagic(file)) return {ErrorCode::kUnsupported, "found no ELF magic number"};
-  if (file.size() < kIdentificationSize) return Malformed(StrCat("elf header: found ", file.size(), " bytes, expected at least ", kIdentificationSize));
+  if (file.size() < kIdentificationSize)
+    return Malformed(StrCat("elf header: found ", file.size(), " bytes, expected at least ", kIdentificationSize));
   Header header;
   const std::uint8_t file_class = file.data()[4];
   const std::uint8_t data = file.data()[5];
-  if (file_class != 1 && file_class != 2) return Malformed(StrCat("elf header: class: found ", int{file_class}, ", expected 1 (32-bit) or 2 (64-bit)"));
-  if (data != 1 && data != 2) return Malformed(StrCat("elf header: byte order: found ", int{data}, ", expected 1 (little) or 2 (big)"));
+  if (file_class != 1 && file_class != 2)
+    return Malformed(StrCat("elf header: class: found ", int{file_class}, ", expected 1 (32-bit) or 2 (64-bit)"));
+  if (data != 1 && data != 2)
+    return Malformed(StrCat("elf header: byte order: found ", int{data}, ", expected 1 (little) or 2 (big)"));
   header.is_64 = file_class == 2;
   header.order = data == 1 ? ByteOrder::kLittle : ByteOrder::kBig;
   if (file.size() < header.size()) return Malformed(StrCat("elf header: found ", file.size(), " bytes, expected ", header.size()));
@@ -143,10 +150,12 @@ Result<Header> ParseHeader(ByteView file) {
 
   if (version != 1) return Malformed(StrCat("elf header: version: found ", version, ", expected 1"));
   if (header.segment_count != 0 && segment_entry_size != header.segment_entry_size()) {
-    return Malformed(StrCat("elf header: program header size: found ", segment_entry_size, ", expected ", header.segment_entry_size()));
+    return Malformed(
+        StrCat("elf header: program header size: found ", segment_entry_size, ", expected ", header.segment_entry_size()));
   }
   if (header.section_offset != 0 && section_entry_size != header.section_entry_size()) {
-    return Malformed(StrCat("elf header: section header size: found ", section_entry_size, ", expected ", header.section_entry_size()));
+    return Malformed(
+        StrCat("elf header: section header size: found ", section_entry_size, ", expected ", header.section_entry_size()));
   }
   if (header.segment_count == kExtendedSegmentCount) {
     return {ErrorCode::kUnsupported, "elf header: found 65535 or more program headers, expected fewer"};
@@ -158,7 +167,8 @@ Result<std::vector<Segment>> ParseSegments(ByteView file, const Header& header) 
   const std::uint64_t size = std::uint64_t{header.segment_count} * header.segment_entry_size();
   const auto table = file.Slice(header.segment_offset, size);
   if (!table) {
-    return Malformed(StrCat("program headers: found ", size, " bytes at ", Hex(header.segment_offset), ", expected a range within ", file.size(), " bytes"));
+    return Malformed(StrCat("program headers: found ", size, " bytes at ", Hex(header.segment_offset), ", expected a range within ",
+                            file.size(), " bytes"));
   }
   std::vector<Segment> segments(header.segment_count);
   for (std::size_t i = 0; i < segments.size(); ++i) {
@@ -182,14 +192,16 @@ Result<std::vector<Section>> ParseSections(ByteView file, Header& header) {
   const std::uint64_t size = std::uint64_t{header.section_count} * header.section_entry_size();
   const auto table = file.Slice(header.section_offset, size);
   if (!table) {
-    return Malformed(StrCat("section headers: found ", size, " bytes at ", Hex(header.section_offset), ", expected a range within ", file.size(), " bytes"));
+    return Malformed(StrCat("section headers: found ", size, " bytes at ", Hex(header.section_offset), ", expected a range within ",
+                            file.size(), " bytes"));
   }
   std::vector<Section> sections(header.section_count);
   for (std::size_t i = 0; i < sections.size(); ++i) {
     sections[i] = ReadSection(table->data() + i * header.section_entry_size(), header);
     const Section& section = sections[i];
     if (section.has_bytes() && !file.Contains(section.offset, section.size)) {
-      return Malformed(StrCat("section ", i, ": found ", section.size, " bytes at ", Hex(section.offset), ", expected a range within ", file.size(), " bytes"));
+      return Malformed(StrCat("section ", i, ": found ", section.size, " bytes at ", Hex(section.offset),
+                              ", expected a range within ", file.size(), " bytes"));
     }
   }
   PANNIER_CHECK_OK(ReadNames(file, header, sections));
@@ -229,8 +241,8 @@ Status CheckSegmentsInFile(const std::vector<Segment>& segments, std::uint64_t f
   for (std::size_t i = 0; i < segments.size(); ++i) {
     const Segment& segment = segments[i];
     if (segment.type != kSegmentLoad || FitsWithin(segment.offset, segment.filesz, file_size)) continue;
-    return Malformed(StrCat("program header ", i, ": found ", segment.filesz, " bytes at ", Hex(segment.offset), ", expected a range within the file's ", file_size,
-                            " bytes; the file is cut off or damaged"));
+    return Malformed(StrCat("program header ", i, ": found ", segment.filesz, " bytes at ", Hex(segment.offset),
+                            ", expected a range within the file's ", file_size, " bytes; the file is cut off or damaged"));
   }
   return {};
 }

@@ -101,8 +101,8 @@ bool HasMagic(ByteView file);
 Result<Header> ParseHeader(ByteView file);
 Result<std::vector<Segment>> ParseSegments(ByteView file, const Header& header);
 
-// Section headers with names; ranges of sections that have bytes are checked against the file. Empty when the file has none. Replaces the
-// header's section numbers by those of section header 0 where they did not fit.
+// Section headers with names; ranges of sections that have bytes are checked against the file. Empty when the file has none.
+// Replaces the header's section numbers by those of section header 0 where they did not fit.
 Result<std::vector<Section>> ParseSections(ByteView file, Header& header);
 
 void EncodeSegment(const Header& header, const Segment& segment, std::uint8_t* out);

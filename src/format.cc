@@ -30,11 +30,15 @@ void AppendLittle(std::vector<std::uint8_t>& out, T value) {
   StoreInteger<T>(out.data() + at, value, ByteOrder::kLittle);
 }
 
-std::uint64_t Little64(ByteView bytes, std::size_t offset) { return LoadInteger<std::uint64_t>(bytes.data() + offset, ByteOrder::kLittle); }
+std::uint64_t Little64(ByteView bytes, std::size_t offset) {
+  return LoadInteger<std::uint64_t>(bytes.data() + offset, ByteOrder::kLittle);
+}
 
 }  // namespace
 
-bool HasAnchorMagic(ByteView bytes) { return bytes.size() >= kMagic.size() && std::memcmp(bytes.data(), kMagic.data(), kMagic.size()) == 0; }
+bool HasAnchorMagic(ByteView bytes) {
+  return bytes.size() >= kMagic.size() && std::memcmp(bytes.data(), kMagic.data(), kMagic.size()) == 0;
+}
 
 Result<Anchor> ParseAnchor(ByteView bytes) {
   if (bytes.size() < Anchor::kSize) return Malformed(StrCat("anchor: found ", bytes.size(), " bytes, expected ", Anchor::kSize));
@@ -43,8 +47,9 @@ Result<Anchor> ParseAnchor(ByteView bytes) {
   anchor.version_major = LoadInteger<std::uint16_t>(bytes.data() + 12, ByteOrder::kLittle);
   anchor.version_minor = LoadInteger<std::uint16_t>(bytes.data() + 14, ByteOrder::kLittle);
   if (anchor.version_major != kVersionMajor) {
-    return {ErrorCode::kUnsupported, StrCat("format version: found ", anchor.version_major, ".", anchor.version_minor, ", expected ", kVersionMajor,
-                                            ".x; a pannier of version ", anchor.version_major, " reads it")};
+    return {ErrorCode::kUnsupported,
+            StrCat("format version: found ", anchor.version_major, ".", anchor.version_minor, ", expected ", kVersionMajor,
+                   ".x; a pannier of version ", anchor.version_major, " reads it")};
   }
   anchor.payload_size = Little64(bytes, 16);
   anchor.manifest_offset = Little64(bytes, 24);
@@ -55,14 +60,17 @@ Result<Anchor> ParseAnchor(ByteView bytes) {
   if (Little64(bytes, kReservedWord) != 0 || !IsAllZero(ByteView(bytes.data() + kReservedTail, Anchor::kSize - kReservedTail))) {
     return Malformed("anchor: reserved bytes: found non-zero, expected zero");
   }
-  if (anchor.payload_size < Anchor::kSize) return Malformed(StrCat("anchor: payload size: found ", anchor.payload_size, ", expected at least ", Anchor::kSize));
-  if (anchor.manifest_size > kMaxManifestSize) return Malformed(StrCat("anchor: manifest size: found ", anchor.manifest_size, ", expected at most ", kMaxManifestSize));
+  if (anchor.payload_size < Anchor::kSize)
+    return Malformed(StrCat("anchor: payload size: found ", anchor.payload_size, ", expected at least ", Anchor::kSize));
+  if (anchor.manifest_size > kMaxManifestSize)
+    return Malformed(StrCat("anchor: manifest size: found ", anchor.manifest_size, ", expected at most ", kMaxManifestSize));
   if (anchor.manifest_offset < Anchor::kSize || anchor.manifest_offset % 8 != 0 ||
       !FitsWithin(anchor.manifest_offset, anchor.manifest_size, anchor.payload_size)) {
-    return Malformed(StrCat("anchor: manifest: found ", anchor.manifest_size, " bytes at ", Hex(anchor.manifest_offset), ", expected a range within the payload's ",
-                            anchor.payload_size, " bytes"));
+    return Malformed(StrCat("anchor: manifest: found ", anchor.manifest_size, " bytes at ", Hex(anchor.manifest_offset),
+                            ", expected a range within the payload's ", anchor.payload_size, " bytes"));
   }
-  if (anchor.signature_offset < anchor.manifest_offset + anchor.manifest_size || !FitsWithin(anchor.signature_offset, anchor.signature_size, anchor.payload_size) ||
+  if (anchor.signature_offset < anchor.manifest_offset + anchor.manifest_size ||
+      !FitsWithin(anchor.signature_offset, anchor.signature_size, anchor.payload_size) ||
       anchor.signature_offset + anchor.signature_size != anchor.payload_size) {
     return Malformed(StrCat("anchor: signature room: found ", anchor.signature_size, " bytes at ", Hex(anchor.signature_offset),
                             ", expected the payload's end, behind the manifest"));
@@ -75,7 +83,8 @@ std::array<std::uint8_t, Anchor::kSize> EncodeAnchor(const Anchor& anchor) {
   std::copy(kMagic.begin(), kMagic.end(), out.begin());
   StoreInteger(out.data() + 12, anchor.version_major, ByteOrder::kLittle);
   StoreInteger(out.data() + 14, anchor.version_minor, ByteOrder::kLittle);
-  const std::array<std::uint64_t, 5> words = {anchor.payload_size, anchor.manifest_offset, anchor.manifest_size, anchor.signature_offset, anchor.signature_size};
+  const std::array<std::uint64_t, 5> words = {anchor.payload_size, anchor.manifest_offset, anchor.manifest_size,
+                                              anchor.signature_offset, anchor.signature_size};
   for (std::size_t i = 0; i < words.size(); ++i) StoreInteger(out.data() + 16 + 8 * i, words[i], ByteOrder::kLittle);
   std::copy(anchor.manifest_sha256.bytes.begin(), anchor.manifest_sha256.bytes.end(), out.begin() + kManifestDigest);
   return out;
@@ -87,10 +96,12 @@ Result<ChunkRecord> ParseChunkRecord(ByteView table, std::uint64_t index) {
   record.offset = LoadInteger<std::uint64_t>(bytes, ByteOrder::kLittle);
   record.stored_size = LoadInteger<std::uint32_t>(bytes + 8, ByteOrder::kLittle);
   if (bytes[12] > static_cast<std::uint8_t>(Codec::kZstd)) {
-    return {ErrorCode::kUnsupported, StrCat("chunk ", index, ": codec: found ", int{bytes[12]}, ", expected 0 (store) or 1 (zstd)")};
+    return {ErrorCode::kUnsupported,
+            StrCat("chunk ", index, ": codec: found ", int{bytes[12]}, ", expected 0 (store) or 1 (zstd)")};
   }
   record.codec = static_cast<Codec>(bytes[12]);
-  if (bytes[13] != 0 || bytes[14] != 0 || bytes[15] != 0) return Malformed(StrCat("chunk ", index, ": reserved bytes: found non-zero, expected zero"));
+  if (bytes[13] != 0 || bytes[14] != 0 || bytes[15] != 0)
+    return Malformed(StrCat("chunk ", index, ": reserved bytes: found non-zero, expected zero"));
   record.sha256 = ReadDigest(bytes + 16);
   return record;
 }
@@ -122,7 +133,8 @@ void AppendSpanRecord(std::vector<std::uint8_t>& table, const SpanRecord& record
 }
 
 bool IsArtifactName(std::string_view name) {
-  return !name.empty() && name.size() <= kMaxArtifactName && name != "." && name != ".." && name.find('/') == std::string_view::npos && IsPrintableUtf8(name);
+  return !name.empty() && name.size() <= kMaxArtifactName && name != "." && name != ".." &&
+         name.find('/') == std::string_view::npos && IsPrintableUtf8(name);
 }
 
 }  // namespace pannier

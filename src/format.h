@@ -94,7 +94,9 @@ Result<SpanRecord> ParseSpanRecord(ByteView table, std::uint64_t index);
 void AppendSpanRecord(std::vector<std::uint8_t>& table, const SpanRecord& record);
 
 // How many chunks of `chunk_size` hold `size` bytes.
-inline std::uint64_t ChunkCount(std::uint64_t size, std::uint64_t chunk_size) { return size / chunk_size + (size % chunk_size != 0 ? 1 : 0); }
+inline std::uint64_t ChunkCount(std::uint64_t size, std::uint64_t chunk_size) {
+  return size / chunk_size + (size % chunk_size != 0 ? 1 : 0);
+}
 
 // 1 to 255 bytes of UTF-8 without control characters or slash, and not "." or ".." (extract makes files of them).
 bool IsArtifactName(std::string_view name);

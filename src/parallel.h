@@ -20,8 +20,8 @@ inline unsigned ThreadCount(unsigned wanted, std::uint64_t work) {
   return static_cast<unsigned>(std::min<std::uint64_t>(threads, std::max<std::uint64_t>(work, 1)));
 }
 
-// Calls function(i) -> Status for all i in [0, count), in no particular order; answers with the error of the lowest index that failed.
-// Where no thread can be made, the caller's own does all the work.
+// Calls function(i) -> Status for all i in [0, count), in no particular order; answers with the error of the lowest index that
+// failed. Where no thread can be made, the caller's own does all the work.
 template <typename Function>
 Status ParallelFor(std::uint64_t count, unsigned wanted_threads, const Function& function) {
   std::atomic<std::uint64_t> next{0};

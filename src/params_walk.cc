@@ -20,7 +20,11 @@ Status WalkParams(const TensorReader& tensors, const std::function<Status(ByteVi
     const format::Tensor& tensor = tensors[i];
     const std::vector<std::int64_t> shape = ShapeOf(tensor);
     buffer.clear();
-    AppendTensorHeader(buffer, {tensor.reserved(), {tensor.device_type(), tensor.device_id()}, DataTypeOf(tensor), {shape.data(), shape.size()}, tensor.size()});
+    AppendTensorHeader(buffer, {tensor.reserved(),
+                                {tensor.device_type(), tensor.device_id()},
+                                DataTypeOf(tensor),
+                                {shape.data(), shape.size()},
+                                tensor.size()});
     PANNIER_CHECK_OK(on_bytes(ByteView(buffer.data(), buffer.size())));
     PANNIER_TRY(const ChunkedContent content, tensors.Content(i));
     PANNIER_CHECK_OK(on_tensor(i, content));

@@ -6,14 +6,16 @@
 #include <functional>
 #include <vector>
 
+#include "pannier/tensor.h"
 #include "src/bundle_reader.h"
 #include "src/chunked_content.h"
-#include "pannier/tensor.h"
 #include "src/result.h"
 
 namespace pannier {
 
-inline DataType DataTypeOf(const format::Tensor& tensor) { return {tensor.dtype()->code(), tensor.dtype()->bits(), tensor.dtype()->lanes()}; }
+inline DataType DataTypeOf(const format::Tensor& tensor) {
+  return {tensor.dtype()->code(), tensor.dtype()->bits(), tensor.dtype()->lanes()};
+}
 
 // In this machine's byte order.
 std::vector<std::int64_t> ShapeOf(const format::Tensor& tensor);

@@ -32,7 +32,8 @@ Result<Payload> FindInElf(ByteView file) {
     const ByteView bytes = *file.Slice(section.offset, section.size);
     payload.sections.push_back({section.name, bytes, section.offset});
     if (section.name != kAnchorSection) continue;
-    if (bytes.size() < Anchor::kSize || !HasAnchorMagic(bytes)) return Malformed(StrCat("section ", kAnchorSection, ": magic number not found"));
+    if (bytes.size() < Anchor::kSize || !HasAnchorMagic(bytes))
+      return Malformed(StrCat("section ", kAnchorSection, ": magic number not found"));
     payload.anchor = bytes;
     payload.anchor_file_offset = section.offset;
   }
@@ -85,7 +86,8 @@ Result<Payload> FindPayload(ByteView file) {
 }
 
 Status NoPayload() {
-  return {ErrorCode::kNotABundle, "not a bundle: it carries no pannier payload (never embedded, or removed by a tool such as llvm-strip)"};
+  return {ErrorCode::kNotABundle,
+          "not a bundle: it carries no pannier payload (never embedded, or removed by a tool such as llvm-strip)"};
 }
 
 }  // namespace pannier

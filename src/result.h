@@ -35,8 +35,8 @@ inline Status Malformed(std::string message) { return {ErrorCode::kMalformed, st
 template <typename T>
 class [[nodiscard]] Result {
  public:
-  Result(T value) : value_(std::move(value)) {}                // NOLINT(google-explicit-constructor): reads as return value
-  Result(Status status) : status_(std::move(status)) {}        // NOLINT(google-explicit-constructor): reads as return error
+  Result(T value) : value_(std::move(value)) {}          // NOLINT(google-explicit-constructor): reads as return value
+  Result(Status status) : status_(std::move(status)) {}  // NOLINT(google-explicit-constructor): reads as return error
   Result(ErrorCode code, std::string message) : status_(code, std::move(message)) {}
 
   bool ok() const { return value_.has_value(); }

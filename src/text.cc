@@ -12,7 +12,9 @@ constexpr char kDigits[] = "0123456789abcdef";
 // value above U+10FFFF).
 std::size_t Utf8SequenceLength(std::string_view text) {
   auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
-  auto continues = [&](std::size_t i, unsigned char low, unsigned char high) { return i < text.size() && byte(i) >= low && byte(i) <= high; };
+  auto continues = [&](std::size_t i, unsigned char low, unsigned char high) {
+    return i < text.size() && byte(i) >= low && byte(i) <= high;
+  };
   const unsigned char first = byte(0);
   if (first < 0x80) return 1;
   if (first >= 0xC2 && first <= 0xDF) return continues(1, 0x80, 0xBF) ? 2 : 0;

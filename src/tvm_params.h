@@ -15,8 +15,8 @@
 #include <string_view>
 #include <vector>
 
-#include "src/byte_source.h"
 #include "pannier/tensor.h"
+#include "src/byte_source.h"
 #include "src/result.h"
 
 namespace pannier {

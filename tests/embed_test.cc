@@ -1,4 +1,6 @@
 // Round trips through embedder and reader: layout, determinism, restore, refusals, and every flipped byte of a bundle.
+#include "embedder/embed.h"
+
 #include <catch2/catch_test_macros.hpp>
 #include <cstdint>
 #include <cstdlib>
@@ -9,7 +11,6 @@
 #include <thread>
 #include <vector>
 
-#include "embedder/embed.h"
 #include "embedder/opened_bundle.h"
 #include "embedder/restore.h"
 #include "embedder/verify.h"
@@ -33,7 +34,9 @@ class Folder {
   Folder& operator=(const Folder&) = delete;
   ~Folder() { fs::remove_all(path_); }
   std::string operator/(const std::string& name) const { return (path_ / name).string(); }
-  std::size_t file_count() const { return static_cast<std::size_t>(std::distance(fs::directory_iterator(path_), fs::directory_iterator())); }
+  std::size_t file_count() const {
+    return static_cast<std::size_t>(std::distance(fs::directory_iterator(path_), fs::directory_iterator()));
+  }
 
  private:
   fs::path path_;
@@ -53,10 +56,12 @@ void WriteFile(const std::string& path, const std::string& bytes) {
 
 std::string HostOf(const std::string& platform) { return (kData / platform / "lib.so").string(); }
 
-std::vector<NamedPath> Artifacts() { return {{"graph", (kData / "graph.json").string()}, {"params", (kData / "params.bin").string()}}; }
+std::vector<NamedPath> Artifacts() {
+  return {{"graph", (kData / "graph.json").string()}, {"params", (kData / "params.bin").string()}};
+}
 
-EmbedSummary MustEmbed(const std::string& host, const std::vector<NamedPath>& artifacts, const std::string& target, CodecChoice codec = CodecChoice::kStore,
-                       unsigned threads = 0, bool force = false) {
+EmbedSummary MustEmbed(const std::string& host, const std::vector<NamedPath>& artifacts, const std::string& target,
+                       CodecChoice codec = CodecChoice::kStore, unsigned threads = 0, bool force = false) {
   EmbedOptions options;
   options.encode.codec = codec;
   options.encode.threads = threads;
@@ -189,7 +194,12 @@ TEST_CASE("other artifacts keep their names; unusual ones share a section") {
   WriteFile(folder / "a", "first");
   WriteFile(folder / "b", "");
   WriteFile(folder / "c", std::string(700000, 'x'));
-  MustEmbed(HostOf("linux-x86_64"), {{"labels", folder / "a"}, {"with space", folder / "a"}, {"index", folder / "c"}, {"empty", folder / "b"}, {"größe", folder / "c"}},
+  MustEmbed(HostOf("linux-x86_64"),
+            {{"labels", folder / "a"},
+             {"with space", folder / "a"},
+             {"index", folder / "c"},
+             {"empty", folder / "b"},
+             {"größe", folder / "c"}},
             folder / "model.so", CodecChoice::kAuto);
   CHECK(MustVerify(folder / "model.so").passed());
   const Bundle bundle = OpenBundle(folder / "model.so");
@@ -202,7 +212,8 @@ TEST_CASE("other artifacts keep their names; unusual ones share a section") {
   CHECK_THROWS_AS(bundle.graph_json(), Error);
   CHECK_THROWS_AS(bundle.params(), Error);
   for (const std::string name : {"", "a/b", "..", "new\nline", "\xff"}) {
-    CHECK(Embed(HostOf("linux-x86_64"), {{name, folder / "a"}}, folder / "x.so", {}).status().code() == ErrorCode::kInvalidArgument);
+    CHECK(Embed(HostOf("linux-x86_64"), {{name, folder / "a"}}, folder / "x.so", {}).status().code() ==
+          ErrorCode::kInvalidArgument);
   }
 }
 

@@ -21,9 +21,9 @@ using Json = nlohmann::json;
 constexpr std::uint64_t kMaxStorage = std::uint64_t{1} << 30;
 constexpr std::size_t kMaxNodes = 1 << 20;
 
-constexpr std::int32_t kCpu = 1;           // kDLCPU
-constexpr int kTensorHandleTypeCode = 7;   // kTVMDLTensorHandle
-constexpr int kNullTypeCode = 4;           // kTVMNullptr
+constexpr std::int32_t kCpu = 1;          // kDLCPU
+constexpr int kTensorHandleTypeCode = 7;  // kTVMDLTensorHandle
+constexpr int kNullTypeCode = 4;          // kTVMNullptr
 
 union TvmValue {
   std::int64_t v_int64;
@@ -65,11 +65,11 @@ std::string& LastError() {
 
 void* AllocateWorkspace(int, int, std::uint64_t size, int, int) {
   if (size > kMaxStorage) return nullptr;
-  return ::operator new(static_cast<std::size_t>(size), std::align_val_t{kTensorAlignment}, std::nothrow);
+  return ::operator new (static_cast<std::size_t>(size), std::align_val_t{kTensorAlignment}, std::nothrow);
 }
 
 int ReleaseWorkspace(int, int, void* workspace) {
-  ::operator delete(workspace, std::align_val_t{kTensorAlignment});
+  ::operator delete (workspace, std::align_val_t{kTensorAlignment});
   return 0;
 }
 
@@ -113,13 +113,16 @@ std::uint64_t Number(const Json& json, std::uint64_t limit, const std::string& w
   return value;
 }
 
-std::size_t Index(const Json& json, std::size_t limit, const std::string& where) { return static_cast<std::size_t>(Number(json, limit, where)); }
+std::size_t Index(const Json& json, std::size_t limit, const std::string& where) {
+  return static_cast<std::size_t>(Number(json, limit, where));
+}
 
 // attrs' lists are pairs: ["list_int", [...]].
 const Json& AttributeList(const Json& attributes, const char* name, const char* type, std::size_t size) {
   std::string where = std::string("graph: attrs.") + name;
   const Json& pair = Array(Member(attributes, name, "graph: attrs"), where);
-  if (pair.size() != 2 || pair[0] != type) Fail(where, ": found ", pair.dump().substr(0, 40), ", expected a pair of \"", type, "\" and a list");
+  if (pair.size() != 2 || pair[0] != type)
+    Fail(where, ": found ", pair.dump().substr(0, 40), ", expected a pair of \"", type, "\" and a list");
   const Json& list = Array(pair[1], where);
   if (list.size() != size) Fail(where, ": found ", list.size(), " values, expected ", size, ", as node_row_ptr says");
   return list;
@@ -162,7 +165,7 @@ std::size_t SizeInBytes(const std::vector<std::int64_t>& shape, DataType dtype, 
 }
 
 AlignedBytes AllocateAligned(std::size_t size) {
-  AlignedBytes bytes(static_cast<std::uint8_t*>(::operator new(size, std::align_val_t{kTensorAlignment})));
+  AlignedBytes bytes(static_cast<std::uint8_t*>(::operator new (size, std::align_val_t{kTensorAlignment})));
   std::memset(bytes.get(), 0, size);
   return bytes;
 }
@@ -174,8 +177,8 @@ bool IsAligned(const void* address) { return reinterpret_cast<std::uintptr_t>(ad
 // The JSON document, and what is looked up in it often.
 struct GraphRunner::Graph {
   Json document;
-  std::vector<std::string> names;         // of nodes
-  std::vector<std::size_t> row;           // node_row_ptr: entries of node i are row[i] to row[i + 1]
+  std::vector<std::string> names;                // of nodes
+  std::vector<std::size_t> row;                  // node_row_ptr: entries of node i are row[i] to row[i + 1]
   std::map<std::string, std::size_t> arguments;  // name to node, for op "null"
 
   const Json& node(std::size_t index) const { return document["nodes"][index]; }
@@ -191,7 +194,8 @@ struct GraphRunner::Graph {
     }
     for (std::size_t i = 0; i < pointers.size(); ++i) {
       row.push_back(Index(pointers[i], kMaxNodes, "graph: node_row_ptr"));
-      if (i == 0 ? row[0] != 0 : row[i] <= row[i - 1]) Fail("graph: node_row_ptr[", i, "]: found ", row[i], ", which does not ascend from 0");
+      if (i == 0 ? row[0] != 0 : row[i] <= row[i - 1])
+        Fail("graph: node_row_ptr[", i, "]: found ", row[i], ", which does not ascend from 0");
     }
     std::map<std::string, std::size_t> seen;
     for (std::size_t i = 0; i < nodes.size(); ++i) {
@@ -199,7 +203,8 @@ struct GraphRunner::Graph {
       names.push_back(Text(Member(nodes[i], "name", where), where + ": name"));
       std::string op = Text(Member(nodes[i], "op", where), where + ": op");
       if (op != "null" && op != "tvm_op") Fail(where, ": op: found \"", op, "\", expected \"null\" or \"tvm_op\"");
-      if (auto [other, is_new] = seen.emplace(names[i], i); !is_new) Fail(where, ": found the name of node ", other->second, ", ", names[i]);
+      if (auto [other, is_new] = seen.emplace(names[i], i); !is_new)
+        Fail(where, ": found the name of node ", other->second, ", ", names[i]);
       if (op == "null") {
         arguments.emplace(names[i], i);
         if (row[i + 1] - row[i] != 1) Fail(where, ": found ", row[i + 1] - row[i], " outputs of an argument, expected 1");
@@ -228,7 +233,8 @@ void GraphRunner::ReadEntries(const Graph& graph) {
   const Json& types = AttributeList(attributes, "dltype", "list_str", count);
   const Json& shapes = AttributeList(attributes, "shape", "list_shape", count);
   const Json& storage = AttributeList(attributes, "storage_id", "list_int", count);
-  const Json* devices = attributes.contains("device_index") ? &AttributeList(attributes, "device_index", "list_int", count) : nullptr;
+  const Json* devices =
+      attributes.contains("device_index") ? &AttributeList(attributes, "device_index", "list_int", count) : nullptr;
   if (attributes.contains("storage_scope")) {
     for (const Json& scope : AttributeList(attributes, "storage_scope", "list_str", count)) {
       if (scope != "" && scope != "global") Fail("graph: attrs.storage_scope: found ", scope.dump(), ", expected \"global\"");
@@ -236,7 +242,8 @@ void GraphRunner::ReadEntries(const Graph& graph) {
   }
   for (std::size_t i = 0; i < count; ++i) {
     std::string where = "graph: entry " + std::to_string(i);
-    if (devices != nullptr && (*devices)[i] != kCpu) Fail(where, ": device_index: found ", (*devices)[i].dump(), ", expected 1, the CPU");
+    if (devices != nullptr && (*devices)[i] != kCpu)
+      Fail(where, ": device_index: found ", (*devices)[i].dump(), ", expected 1, the CPU");
     Entry entry;
     for (const Json& dimension : Array(shapes[i], where + ": shape")) {
       entry.shape.push_back(static_cast<std::int64_t>(Number(dimension, kMaxStorage, where + ": shape")));
@@ -271,7 +278,8 @@ void GraphRunner::BindParams(const Graph& graph) {
     if (argument == graph.arguments.end()) continue;
     const Entry& entry = entries_[graph.row[argument->second]];
     if (param.dtype() != entry.tensor.dtype) {
-      Fail("param ", name, ": found dtype ", DataTypeName(param.dtype()), ", expected ", DataTypeName(entry.tensor.dtype), ", as the graph says");
+      Fail("param ", name, ": found dtype ", DataTypeName(param.dtype()), ", expected ", DataTypeName(entry.tensor.dtype),
+           ", as the graph says");
     }
     ArrayView<std::int64_t> shape = param.shape();
     if (!std::equal(shape.begin(), shape.end(), entry.shape.begin(), entry.shape.end()) || param.nbytes() != entry.size) {
@@ -329,7 +337,8 @@ void GraphRunner::MakeCalls(const Graph& graph) {
     }
     std::vector<std::size_t> used;
     for (const Json& input : Array(Member(graph.node(i), "inputs", where), where + ": inputs")) {
-      if (!input.is_array() || input.size() < 2) Fail(where, ": inputs: found ", input.dump(), ", expected [node, output, version]");
+      if (!input.is_array() || input.size() < 2)
+        Fail(where, ": inputs: found ", input.dump(), ", expected [node, output, version]");
       // Only nodes before this one: they have run by then.
       std::size_t source = Index(input[0], i, where + ": inputs");
       used.push_back(EntryIndex(graph, source, Index(input[1], entries_.size(), where + ": inputs"), where + ": inputs"));
@@ -338,13 +347,15 @@ void GraphRunner::MakeCalls(const Graph& graph) {
       Fail(where, ": num_inputs: found ", attributes["num_inputs"].dump(), ", expected ", used.size());
     }
     if (function == "__nop") {
-      if (used.size() != 1 || output_count != 1) Fail(where, ": found a __nop of ", used.size(), " inputs and ", output_count, " outputs, expected 1 and 1");
+      if (used.size() != 1 || output_count != 1)
+        Fail(where, ": found a __nop of ", used.size(), " inputs and ", output_count, " outputs, expected 1 and 1");
       CheckAlias(graph.names[i], entries_[used[0]], entries_[graph.row[i]]);
       continue;
     }
     for (std::size_t output = 0; output < output_count; ++output) {
       const Entry& entry = entries_[graph.row[i] + output];
-      if (const std::string& param = storage_[entry.storage].param; !param.empty()) Fail(where, ": found its output in the storage of param ", param);
+      if (const std::string& param = storage_[entry.storage].param; !param.empty())
+        Fail(where, ": found its output in the storage of param ", param);
       used.push_back(graph.row[i] + output);
     }
     Call call;
@@ -370,13 +381,15 @@ void GraphRunner::CheckAlias(const std::string& node, const Entry& source, const
   if (source.storage != result.storage) {
     Fail("graph: node ", node, ": storage_id: found ", result.storage, " for a __nop, expected ", source.storage, ", its input's");
   }
-  if (source.size != result.size) Fail("graph: node ", node, ": found ", result.size, " bytes for a __nop, expected ", source.size, ", its input's");
+  if (source.size != result.size)
+    Fail("graph: node ", node, ": found ", result.size, " bytes for a __nop, expected ", source.size, ", its input's");
 }
 
 // A pointer that the library does not need is absent.
 void GraphRunner::SetCallbacks() const {
   for (const char* name : {"__TVMFuncCall", "__TVMBackendGetFuncFromEnv", "__TVMBackendParallelBarrier"}) {
-    if (bundle_.FindSymbol(name) != nullptr) Fail("library: found ", name, ", a callback that needs more of TVM than this runner has");
+    if (bundle_.FindSymbol(name) != nullptr)
+      Fail("library: found ", name, ", a callback that needs more of TVM than this runner has");
   }
   auto set = [&](const char* name, auto* function) {
     if (void* pointer = bundle_.FindSymbol(name); pointer != nullptr) *static_cast<decltype(function)*>(pointer) = function;
@@ -417,7 +430,8 @@ void GraphRunner::Run() {
     TvmValue result = {};
     int result_type_code = kNullTypeCode;
     LastError().clear();
-    int status = call.function(values.data(), type_codes.data(), static_cast<int>(values.size()), &result, &result_type_code, nullptr);
+    int status =
+        call.function(values.data(), type_codes.data(), static_cast<int>(values.size()), &result, &result_type_code, nullptr);
     if (status != 0) Fail("node ", call.node, ": the function returned ", status, ", expected 0: ", LastError());
   }
 }

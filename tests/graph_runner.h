@@ -25,7 +25,7 @@ class GraphError : public std::runtime_error {
 inline constexpr std::size_t kTensorAlignment = 64;
 
 struct AlignedDelete {
-  void operator()(std::uint8_t* bytes) const { ::operator delete(bytes, std::align_val_t{kTensorAlignment}); }
+  void operator()(std::uint8_t* bytes) const { ::operator delete (bytes, std::align_val_t{kTensorAlignment}); }
 };
 using AlignedBytes = std::unique_ptr<std::uint8_t, AlignedDelete>;
 

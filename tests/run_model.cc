@@ -36,7 +36,8 @@ int Main(int argc, char** argv) {
   runner.Run();
 
   const DlTensor& output = runner.output(0);
-  if (output.dtype != DataType{2, 32, 1}) throw std::runtime_error("output: found " + DataTypeName(output.dtype) + ", expected float32");
+  if (output.dtype != DataType{2, 32, 1})
+    throw std::runtime_error("output: found " + DataTypeName(output.dtype) + ", expected float32");
   std::vector<std::int64_t> shape(output.shape, output.shape + output.ndim);
   if (shape != expected.shape) throw std::runtime_error("output: found another shape than the expected one's");
   const float* values = static_cast<const float*>(output.data);
@@ -46,8 +47,8 @@ int Main(int argc, char** argv) {
     // A NaN compares as no difference at all.
     largest = std::isnan(difference) ? HUGE_VAL : std::fmax(largest, difference);
   }
-  std::printf("output: %zu values, largest difference %g, tolerance %g, params in place: %zu\n", expected.values.size(), largest, tolerance,
-              runner.params_in_place());
+  std::printf("output: %zu values, largest difference %g, tolerance %g, params in place: %zu\n", expected.values.size(), largest,
+              tolerance, runner.params_in_place());
   return largest <= tolerance ? 0 : 1;
 }
 

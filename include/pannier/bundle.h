@@ -1,8 +1,8 @@
 // Bundle: a library's artifacts (graph, params, others) as views.
 //
-// Ownership: a Bundle is a shared handle. The library stays loaded, the file mapped and every decoded byte in memory until the last copy
-// of the handle is gone. Every view taken from it (string_view, ArrayView, TensorView, ArtifactView, symbols) borrows and must not
-// outlive the last handle.
+// Ownership: a Bundle is a shared handle. The library stays loaded, the file mapped and every decoded byte in memory until the last
+// copy of the handle is gone. Every view taken from it (string_view, ArrayView, TensorView, ArtifactView, symbols) borrows and must
+// not outlive the last handle.
 //
 // Threads: everything here may be called from several threads at a time on one handle.
 //
@@ -34,8 +34,8 @@ class PANNIER_API TensorView {
   std::size_t nbytes() const;
   Device device() const;  // as the .params file says; the data is in host memory
 
-  // The values, row-major, in this machine's byte order, aligned to at least 64 bytes. Straight from the mapped file when stored without
-  // compression (is_zero_copy()); otherwise decoded on the first call, by several threads, and kept until the Bundle goes.
+  // The values, row-major, in this machine's byte order, aligned to at least 64 bytes. Straight from the mapped file when stored
+  // without compression (is_zero_copy()); otherwise decoded on the first call, by several threads, and kept until the Bundle goes.
   // kMalformed, kDigestMismatch, kNoMemory.
   const void* data() const;
   bool is_zero_copy() const;
@@ -99,8 +99,8 @@ class PANNIER_API ArtifactView {
   std::size_t stored_bytes() const;  // in the bundle
   std::string sha256() const;        // of the original file, 64 hexadecimal digits
 
-  // The original file's bytes: straight from the mapped file when stored whole without compression, otherwise decoded on the first call
-  // and kept. `params` is put together again byte for byte. kMalformed, kDigestMismatch, kNoMemory.
+  // The original file's bytes: straight from the mapped file when stored whole without compression, otherwise decoded on the first
+  // call and kept. `params` is put together again byte for byte. kMalformed, kDigestMismatch, kNoMemory.
   ArrayView<std::uint8_t> bytes() const;
 
  private:
@@ -127,8 +127,8 @@ class PANNIER_API Bundle {
   // Checks every stored byte of the artifacts against its digest: kDigestMismatch names what differs.
   void CheckDigests() const;
 
-  const std::string& path() const;  // "" for a bundle opened from memory or by descriptor
-  bool is_loaded() const;           // by LoadBundle or FindBundle: its code can be called
+  const std::string& path() const;   // "" for a bundle opened from memory or by descriptor
+  bool is_loaded() const;            // by LoadBundle or FindBundle: its code can be called
   std::string image_digest() const;  // SHA-256 of what the OS maps of the host; the same after strip
 
   // An exported symbol of the library: its address, or null when there is none. kInvalidArgument unless is_loaded().

@@ -24,23 +24,24 @@ struct LoadOptions {
   bool global_symbols = false;  // RTLD_GLOBAL: libraries loaded later see this one's symbols
 };
 
-// Loads the library with the OS's dynamic loader (its constructors run) and finds its artifacts in the mapped image. Takes no longer for a
-// large payload than for a small one. `path` is a file, never searched for in the library path. Loading a path twice gives two
-// handles to one library, as dlopen does.
-// kIo, kNotABundle, kMalformed, kUnsupported, kLoadFailed (with the dynamic loader's own words), kDigestMismatch.
+// Loads the library with the OS's dynamic loader (its constructors run) and finds its artifacts in the mapped image. Takes no
+// longer for a large payload than for a small one. `path` is a file, never searched for in the library path. Loading a path twice
+// gives two handles to one library, as dlopen does. kIo, kNotABundle, kMalformed, kUnsupported, kLoadFailed (with the dynamic
+// loader's own words), kDigestMismatch.
 PANNIER_API Bundle LoadBundle(const std::string& path, const LoadOptions& options = {});
 
 // Reads a bundle without running any of its code: any format on any OS.
 PANNIER_API Bundle OpenBundle(const std::string& path, const LoadOptions& options = {});
 
-// The same for a bundle inside an open file (an APK, an asset): `size` bytes from `offset`. The descriptor is not kept and may be closed.
+// The same for a bundle inside an open file (an APK, an asset): `size` bytes from `offset`. The descriptor is not kept and may be
+// closed.
 PANNIER_API Bundle OpenBundle(int file_descriptor, std::uint64_t offset, std::uint64_t size, const LoadOptions& options = {});
 
 // The same for bytes in memory, which are borrowed: they must outlive the handle, and be aligned to 64 bytes if tensors are to be.
 PANNIER_API Bundle OpenBundle(const void* bytes, std::size_t size, const LoadOptions& options = {});
 
-// The bundle that holds `address`, for a library that was linked or loaded by others: any address of its code or data will do. The handle
-// keeps the library loaded. kNotFound when no loaded library holds the address; else as LoadBundle.
+// The bundle that holds `address`, for a library that was linked or loaded by others: any address of its code or data will do. The
+// handle keeps the library loaded. kNotFound when no loaded library holds the address; else as LoadBundle.
 PANNIER_API Bundle FindBundle(const void* address, const LoadOptions& options = {});
 
 }  // namespace pannier

@@ -1,4 +1,5 @@
-// Tensors: the shapes in which a bundle's parameters are handed out. Memory layouts are DLPack's (dlpack.h, DLDataType and DLTensor).
+// Tensors: the shapes in which a bundle's parameters are handed out. Memory layouts are DLPack's (dlpack.h, DLDataType and
+// DLTensor).
 #ifndef PANNIER_TENSOR_H_
 #define PANNIER_TENSOR_H_
 

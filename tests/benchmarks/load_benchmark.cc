@@ -43,8 +43,8 @@ int main(int argc, char** argv) {
       if (loaded.has_artifact("params") && loaded.params().empty()) return 1;
       tensors.push_back(Microseconds(start));
     }
-    std::printf("%s: dlopen of the host %.1f us, LoadBundle %.1f us (+%.1f), then params() %.1f us\n", argv[i], Median(bare), Median(bundle), Median(bundle) - Median(bare),
-                Median(tensors));
+    std::printf("%s: dlopen of the host %.1f us, LoadBundle %.1f us (+%.1f), then params() %.1f us\n", argv[i], Median(bare),
+                Median(bundle), Median(bundle) - Median(bare), Median(tensors));
   }
   return 0;
 }

@@ -17,8 +17,8 @@
 #include <string>
 #include <vector>
 
-#include "src/bytes.h"
 #include "pannier/loader.h"
+#include "src/bytes.h"
 
 namespace pannier::testing {
 namespace {
