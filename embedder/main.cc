@@ -42,7 +42,7 @@ void AddStyle(CLI::App& command, OutputStyle& style) {
 }
 
 void AddEmbed(CLI::App& app, Arguments& arguments) {
-  static const std::map<std::string, CodecChoice> kCodecs = {
+  const std::map<std::string, CodecChoice> codecs = {
       {"auto", CodecChoice::kAuto}, {"store", CodecChoice::kStore}, {"zstd", CodecChoice::kZstd}};
   CLI::App& command = *app.add_subcommand("embed", "put graph, params and other files into a shared library");
   command.add_option("HOST", arguments.embed.host, "the library, replaced unless -o is given")->required();
@@ -53,7 +53,7 @@ void AddEmbed(CLI::App& app, Arguments& arguments) {
   EncodeOptions& encode = arguments.embed.options.encode;
   command.add_option("--codec", encode.codec, "auto (default), store or zstd")
       ->type_name("CODEC")
-      ->transform(CLI::CheckedTransformer(kCodecs).description(""));
+      ->transform(CLI::CheckedTransformer(codecs).description(""));
   command.add_option("--level", encode.level, "zstd's level, 1 to 22 (default 3)")
       ->type_name("N")
       ->check(CLI::Range(1, 22).description(""));

@@ -442,7 +442,7 @@ int main(int argc, char** argv) {
   file graph;
   file params;
   file container;
-  char container_path[] = "/tmp/pannier_c_abi_XXXXXX";
+  FILE* container_file;
   int descriptor;
 
   if (argc != 4) FAIL("usage: c_abi_c99 BUNDLE GRAPH PARAMS");
@@ -465,8 +465,9 @@ int main(int argc, char** argv) {
   pannier_bundle_free(bundle);
 
   // Within another file, at an offset that is no multiple of the page, as an asset in an APK may be.
-  descriptor = mkstemp(container_path);
-  CHECK(descriptor >= 0 && unlink(container_path) == 0);
+  container_file = tmpfile();
+  CHECK(container_file != NULL);
+  descriptor = fileno(container_file);
   container.size = library.size + 4160 + 100;
   container.bytes = malloc(container.size);
   CHECK(container.bytes != NULL);
@@ -474,7 +475,7 @@ int main(int argc, char** argv) {
   memcpy(container.bytes + 4160, library.bytes, library.size);
   CHECK(write(descriptor, container.bytes, container.size) == (ssize_t)container.size);
   CHECK_OK(pannier_open_fd(descriptor, 4160, library.size, NULL, &bundle, &error));
-  close(descriptor);
+  fclose(container_file);
   CheckBundle(bundle, "", 0, &graph, &params);
   pannier_bundle_free(bundle);
   free(container.bytes);
