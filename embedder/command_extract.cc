@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "embedder/artifact_stream.h"
 #include "embedder/commands.h"
@@ -75,6 +76,14 @@ Result<int> RunExtract(const ExtractCommand& command, const OutputStyle& style) 
     PANNIER_CHECK_OK(StreamArtifact(bundle.file, bundle.reader, bundle.reader.artifact(selected.front()), 0, &WriteToStdout)
                          .WithContext(Printable(command.bundle)));
     return kExitDone;
+  }
+  std::set<std::string> file_names;
+  for (const std::uint32_t i : selected) {
+    const std::string name = FileName(command.bundle, ToText(bundle.reader.artifact(i).name()));
+    if (!file_names.insert(name).second) {
+      return {ErrorCode::kInvalidArgument,
+              StrCat(Printable(command.bundle), ": two artifacts would become ", Printable(name), "; extract them one by one")};
+    }
   }
   std::error_code error;
   std::filesystem::create_directories(command.output, error);

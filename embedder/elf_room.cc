@@ -216,6 +216,11 @@ Status MakeElfRoom(const HostModel& host, ElfPlacement& placement) {
     return {};
   }
   placement.segment_entry = header.segment_count;
+  for (const elf::Segment& segment : host.segments) {
+    if (IsHeadSegment(segment.type) && !FitsWithin(segment.offset, segment.filesz, host.bytes.size())) {
+      return NoRoom("a note's program header leads out of the file");
+    }
+  }
   if (header.segment_count + 1 >= elf::kExtendedSegmentCount) return NoRoom("there are too many program headers");
   const std::uint64_t table_end = header.segment_offset + std::uint64_t{header.segment_count} * header.segment_entry_size();
   const std::uint64_t need = header.segment_entry_size();

@@ -134,19 +134,22 @@ class Verifier {
     for (const format::Part* part : *reader_.manifest().parts()) {
       if (part->offset() >= end) continue;
       const std::string name(Printable(ToText(part->name())));
-      std::optional<ByteView> bytes =
-          reader_.payload().is_mapped() && part->offset() < reader_.anchor().payload_size
-              ? reader_.payload().Find(name, part->offset(), part->size())
-              : file_.bytes().Slice(reader_.payload().anchor_file_offset + part->offset(), part->size());
-      if (!reader_.payload().is_mapped()) {
-        if (const auto section = reader_.payload().Find(name, part->offset(), part->size())) bytes = section;
-      }
+      const std::optional<ByteView> bytes = FindPart(*part);
       if (!bytes) {
         Differ(StrCat(name, ": found no ", part->size(), " bytes at ", Hex(part->offset()), " from the payload's start"));
         continue;
       }
       checked_.push_back({*bytes, ToDigest(*part->sha256()), Label(name)});
     }
+  }
+
+  std::optional<ByteView> FindPart(const format::Part& part) const {
+    const Payload& payload = reader_.payload();
+    if (!payload.is_mapped() || part.offset() < reader_.anchor().payload_size) {
+      if (const auto section = payload.Find(ToText(part.name()), part.offset(), part.size())) return section;
+    }
+    const auto offset = CheckedAdd(payload.anchor_file_offset, part.offset());
+    return offset ? file_.bytes().Slice(*offset, part.size()) : std::nullopt;
   }
 
   // No signature yet: the room is empty. What may stand in it: docs/format.md, "Signatures".

@@ -2,7 +2,7 @@
 //
 // The format is that of TVM 0.9 (src/runtime/graph_executor/graph_executor.h). An "entry" is one output of one node; node_row_ptr
 // gives the number of a node's first entry, and attrs has dtype, shape and storage for each entry.
-#include "graph_runner.h"
+#include "tests/graph_runner.h"
 
 #include <algorithm>
 #include <cstdio>

@@ -1,5 +1,5 @@
 // NpyArray: reads the header, a Python dictionary of three known keys, and the values.
-#include "npy.h"
+#include "tests/npy.h"
 
 #include <charconv>
 #include <cstring>

@@ -10,9 +10,9 @@
 #include <stdexcept>
 #include <string>
 
-#include "graph_runner.h"
-#include "npy.h"
 #include "pannier/loader.h"
+#include "tests/graph_runner.h"
+#include "tests/npy.h"
 
 namespace pannier::testing {
 namespace {

@@ -31,7 +31,7 @@ enum class ErrorCode : int {
 PANNIER_API const char* ErrorCodeText(ErrorCode code) noexcept;
 
 // what() reads `FILE: WHAT: found X, expected Y`, lowercase, without a full stop.
-class PANNIER_API Error : public std::runtime_error {
+class PANNIER_EXCEPTION Error : public std::runtime_error {
  public:
   Error(ErrorCode code, const std::string& message) : std::runtime_error(message), code_(code) {}
   ErrorCode code() const noexcept { return code_; }

@@ -37,7 +37,8 @@ PANNIER_API Bundle OpenBundle(const std::string& path, const LoadOptions& option
 // closed.
 PANNIER_API Bundle OpenBundle(int file_descriptor, std::uint64_t offset, std::uint64_t size, const LoadOptions& options = {});
 
-// The same for bytes in memory, which are borrowed: they must outlive the handle, and be aligned to 64 bytes if tensors are to be.
+// The same for bytes in memory, which are borrowed: they must outlive the handle. Bytes that do not begin at an address of 64-byte
+// alignment are copied, so that tensors are aligned all the same.
 PANNIER_API Bundle OpenBundle(const void* bytes, std::size_t size, const LoadOptions& options = {});
 
 // The bundle that holds `address`, for a library that was linked or loaded by others: any address of its code or data will do. The
