@@ -90,6 +90,8 @@ class ByteView {
     return a.size_ == b.size_ && (a.size_ == 0 || std::memcmp(a.data_, b.data_, a.size_) == 0);
   }
 
+  friend bool operator!=(ByteView a, ByteView b) { return !(a == b); }
+
  private:
   const std::uint8_t* data_ = nullptr;
   std::size_t size_ = 0;
