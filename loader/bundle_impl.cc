@@ -213,7 +213,7 @@ Status BundleImpl::CheckDigests() const {
     const format::Artifact& artifact = reader_.artifact(i);
     const std::string label = StrCat("artifact \"", Printable(ToText(artifact.name())), "\"");
     if (artifact.kind() == format::ArtifactKind::Blob) {
-      PANNIER_TRY(const ChunkedContent content, reader_.BlobContent(artifact));
+      PANNIER_TRY(const ChunkedContent content, reader_.BlobContent(artifact).WithContext(label));
       PANNIER_CHECK_OK(content.CheckDigests(options_.threads).WithContext(label));
       continue;
     }

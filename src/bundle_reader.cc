@@ -263,8 +263,7 @@ Result<ByteView> BundleReader::IndexBytes(const format::IndexRange& range, std::
 }
 
 Result<ChunkedContent> BundleReader::BlobContent(const format::Artifact& artifact) const {
-  const std::string what = StrCat("artifact \"", Printable(ToText(artifact.name())), "\": chunk table");
-  PANNIER_TRY(const ByteView table, IndexBytes(*artifact.chunks(), what));
+  PANNIER_TRY(const ByteView table, IndexBytes(*artifact.chunks(), "chunk table"));
   const ByteView stored = *sections_[artifact.section()].Slice(artifact.offset(), artifact.stored_size());
   return ChunkedContent(stored, table, artifact.size(), artifact.chunk_size());
 }
