@@ -53,10 +53,12 @@ bool IsMappedFrom(const void* address, const char* path) {
   return dladdr(address, &info) != 0 && std::strcmp(info.dli_fname, path) == 0;
 }
 
-int Compare(const Bundle& bundle, const char* path, const std::string& placement, const std::string& graph, const std::string& params) {
+int Compare(const Bundle& bundle, const char* path, const std::string& placement, const std::string& graph,
+            const std::string& params) {
   if (bundle.graph_json() != graph) return Wrong("the graph differs");
   const auto bytes = bundle.artifact("params").bytes();
-  if (ByteView(bytes.data(), bytes.size()) != ByteView(params.data(), params.size())) return Wrong("params, put together again, differ");
+  if (!(ByteView(bytes.data(), bytes.size()) == ByteView(params.data(), params.size())))
+    return Wrong("params, put together again, differ");
 
   const ByteView expected(params.data(), params.size());
   const Result<ParamsFile> file = ParseParams(MemorySource(expected));
@@ -64,11 +66,12 @@ int Compare(const Bundle& bundle, const char* path, const std::string& placement
   if (bundle.params().size() != file->tensors.size()) return Wrong("the number of tensors differs");
   for (const ParamsTensor& tensor : file->tensors) {
     const TensorView view = bundle.params().at(tensor.name);
-    if (ByteView(view.data(), view.nbytes()) != *expected.Slice(tensor.data_offset, tensor.data_size)) {
+    if (!(ByteView(view.data(), view.nbytes()) == *expected.Slice(tensor.data_offset, tensor.data_size))) {
       return Wrong("tensor " + tensor.name + " differs");
     }
     if (tensor.data_size == 0 || !view.is_zero_copy() || placement == "open") continue;
-    if (IsMappedFrom(view.data(), path) != (placement == "mapped")) return Wrong("tensor " + tensor.name + " is not where it should be");
+    if (IsMappedFrom(view.data(), path) != (placement == "mapped"))
+      return Wrong("tensor " + tensor.name + " is not where it should be");
   }
   bundle.CheckDigests();
   return 0;
