@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
@@ -93,10 +94,12 @@ int VisitObject(dl_phdr_info* info, std::size_t, void* data) {
   search.path = info->dlpi_name != nullptr ? info->dlpi_name : "";
   for (std::size_t i = 0; i < info->dlpi_phnum; ++i) {
     const auto& segment = info->dlpi_phdr[i];
-    if (segment.p_type != PT_LOAD || (segment.p_flags & PF_R) == 0 || segment.p_filesz < Anchor::kSize) continue;
-    const ByteView bytes(reinterpret_cast<const void*>(info->dlpi_addr + segment.p_vaddr),
-                         static_cast<std::size_t>(segment.p_filesz));
-    if (HasAnchorMagic(bytes)) search.segment = bytes;
+    const std::size_t mapped = std::min(segment.p_filesz, segment.p_memsz);
+    if (segment.p_type != PT_LOAD || (segment.p_flags & PF_R) == 0 || mapped < Anchor::kSize) continue;
+    const ByteView bytes(reinterpret_cast<const void*>(info->dlpi_addr + segment.p_vaddr), mapped);
+    if (!HasAnchorMagic(bytes)) continue;
+    search.segment = bytes;  // the first, as FindPayload has it: what verify sees is what is loaded
+    break;
   }
   return 1;
 }

@@ -18,7 +18,8 @@ flatbuffers::Verifier MakeVerifier(ByteView bytes) {
 }
 
 // FlatBuffers reads its scalars where they lie.
-bool IsAligned(ByteView bytes) { return reinterpret_cast<std::uintptr_t>(bytes.data()) % 8 == 0; }
+bool IsAligned(const void* bytes) { return reinterpret_cast<std::uintptr_t>(bytes) % 8 == 0; }
+bool IsAligned(ByteView bytes) { return IsAligned(bytes.data()); }
 
 Result<ByteView> CheckedRange(ByteView index, const format::IndexRange& range, std::string_view what) {
   const auto bytes = index.Slice(range.offset(), range.size());
@@ -62,6 +63,8 @@ std::string_view ToText(const flatbuffers::String* string) { return {string->dat
 
 Result<TensorReader> TensorReader::Open(const format::Artifact& artifact, ByteView section, ByteView index) {
   PANNIER_TRY(const ByteView bytes, CheckedRange(index, *artifact.tensors(), "tensor table"));
+  if (bytes.size() > kMaxTensorTableSize)
+    return Malformed(StrCat("tensor table: found ", bytes.size(), " bytes, expected at most ", kMaxTensorTableSize));
   PANNIER_CHECK_OK(CheckDigest(bytes, artifact.tensors()->sha256(), "tensor table"));
   flatbuffers::Verifier verifier = MakeVerifier(bytes);
   if (!verifier.VerifyBuffer<format::TensorTable>(nullptr)) return Malformed("tensor table: not a sound FlatBuffer");
@@ -74,13 +77,15 @@ Result<TensorReader> TensorReader::Open(const format::Artifact& artifact, ByteVi
                             ", expected a range within the index's ", index.size(), " bytes"));
   }
   const TensorReader reader(table, section, *chunk_table);
-  PANNIER_CHECK_OK(reader.CheckTensors(artifact.chunk_count()));
+  PANNIER_CHECK_OK(reader.CheckTensors(artifact));
   PANNIER_CHECK_OK(reader.CheckNameOrder());
   return reader;
 }
 
-Status TensorReader::CheckTensors(std::uint64_t chunk_count) const {
+Status TensorReader::CheckTensors(const format::Artifact& artifact) const {
+  const std::uint64_t chunk_count = artifact.chunk_count();
   std::uint64_t next_chunk = 0;
+  std::uint64_t file_size = kParamsStartSize + kParamsMiddleSize;
   for (std::uint32_t i = 0; i < size(); ++i) {
     const format::Tensor& tensor = (*this)[i];
     const auto tensor_error = [&](const std::string& what) {
@@ -88,6 +93,8 @@ Status TensorReader::CheckTensors(std::uint64_t chunk_count) const {
     };
     if (!IsPrintableUtf8(ToText(tensor.name()))) return tensor_error("name: found control characters or invalid UTF-8");
     const DataType dtype = {tensor.dtype()->code(), tensor.dtype()->bits(), tensor.dtype()->lanes()};
+    // The verifier looks at a vector's length, not at where its elements lie.
+    if (!IsAligned(tensor.shape()->data())) return tensor_error("shape: found it misaligned, expected a multiple of 8");
     if (tensor.shape()->size() > kMaxTensorDimensions)
       return tensor_error(StrCat("found ", tensor.shape()->size(), " dimensions, expected at most ", kMaxTensorDimensions));
     std::int64_t shape[kMaxTensorDimensions];
@@ -102,9 +109,14 @@ Status TensorReader::CheckTensors(std::uint64_t chunk_count) const {
     next_chunk += ChunkCount(tensor.size(), table_->chunk_size());
     if (next_chunk > chunk_count)
       return tensor_error(StrCat("chunks: found ", next_chunk, " in all, expected at most ", chunk_count));
+    // Cannot overflow: chunks bound the tensors' sizes, and the index bounds the chunks.
+    file_size += ParamsNameSize(tensor.name()->size()) + TensorHeaderSize(tensor.shape()->size()) + tensor.size();
   }
   if (next_chunk != chunk_count)
     return Malformed(StrCat("tensor table: chunks: found ", next_chunk, " in all, expected ", chunk_count));
+  // Whoever puts the file together again makes room for artifact.size() bytes.
+  if (file_size != artifact.size())
+    return Malformed(StrCat("tensor table: params: found ", artifact.size(), " bytes, expected ", file_size));
   return {};
 }
 
@@ -177,6 +189,10 @@ Status BundleReader::ReadManifest() {
     return Malformed(StrCat("manifest: version: found ", manifest_->version_major(), ".", manifest_->version_minor(),
                             ", expected the anchor's ", anchor_.version_major, ".", anchor_.version_minor));
   }
+  if (manifest_->format() != format::ImageFormat::Elf) {
+    return {ErrorCode::kUnsupported,
+            StrCat("manifest: format: found ", static_cast<unsigned>(manifest_->format()), ", expected 1 (elf)")};
+  }
   if (manifest_->payload_size() != anchor_.payload_size) {
     return Malformed(
         StrCat("manifest: payload size: found ", manifest_->payload_size(), ", expected the anchor's ", anchor_.payload_size));
@@ -186,6 +202,8 @@ Status BundleReader::ReadManifest() {
 
 Status BundleReader::ResolveSections() {
   const auto& sections = *manifest_->sections();
+  if (sections.size() > kMaxSections)
+    return Malformed(StrCat("manifest: found ", sections.size(), " sections, expected at most ", kMaxSections));
   std::uint64_t end = Anchor::kSize;
   for (std::uint32_t i = 0; i < sections.size(); ++i) {
     const format::Section& section = *sections.Get(i);
@@ -246,6 +264,7 @@ Status BundleReader::CheckIndexRanges() const {
   const format::IndexRange& spans = *manifest_->image()->spans();
   if (spans.size() % SpanRecord::kSize != 0)
     return Malformed(StrCat("image spans: found ", spans.size(), " bytes, expected records of ", SpanRecord::kSize));
+  if (!IsAligned(manifest_->image()->segments()->Data())) return Malformed("image: segments: found them misaligned");
   return {};
 }
 

@@ -37,7 +37,7 @@ class TensorReader {
  private:
   TensorReader(const format::TensorTable* table, ByteView section, ByteView chunk_table)
       : table_(table), section_(section), chunk_table_(chunk_table) {}
-  Status CheckTensors(std::uint64_t chunk_count) const;
+  Status CheckTensors(const format::Artifact& artifact) const;
   Status CheckNameOrder() const;
 
   const format::TensorTable* table_;

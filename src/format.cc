@@ -69,11 +69,12 @@ Result<Anchor> ParseAnchor(ByteView bytes) {
     return Malformed(StrCat("anchor: manifest: found ", anchor.manifest_size, " bytes at ", Hex(anchor.manifest_offset),
                             ", expected a range within the payload's ", anchor.payload_size, " bytes"));
   }
-  if (anchor.signature_offset < anchor.manifest_offset + anchor.manifest_size ||
+  // No digest covers the anchor: each of its fields has to follow from the manifest's bytes and the other fields.
+  if (anchor.signature_offset != AlignUp(anchor.manifest_offset + anchor.manifest_size, 8) ||
       !FitsWithin(anchor.signature_offset, anchor.signature_size, anchor.payload_size) ||
       anchor.signature_offset + anchor.signature_size != anchor.payload_size) {
     return Malformed(StrCat("anchor: signature room: found ", anchor.signature_size, " bytes at ", Hex(anchor.signature_offset),
-                            ", expected the payload's end, behind the manifest"));
+                            ", expected what lies between the manifest and the payload's end"));
   }
   return anchor;
 }

@@ -33,8 +33,9 @@ inline constexpr std::string_view kParamsArtifact = "params";
 
 // Limits a reader enforces.
 inline constexpr std::uint64_t kMaxManifestSize = std::uint64_t{16} << 20;
-inline constexpr std::uint64_t kMaxTensorTableSize = std::uint64_t{1} << 31;  // FlatBuffers' own limit
+inline constexpr std::uint64_t kMaxTensorTableSize = std::uint64_t{1} << 30;  // FlatBuffers' own limit is just below 2 GiB
 inline constexpr std::uint32_t kMaxArtifacts = 4096;
+inline constexpr std::uint32_t kMaxSections = kMaxArtifacts + 8;  // in the file only, each is looked up by name
 inline constexpr std::size_t kMaxArtifactName = 255;
 inline constexpr std::uint32_t kMinChunkSize = 4096;
 inline constexpr std::uint32_t kMaxChunkSize = std::uint32_t{16} << 20;

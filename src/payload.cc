@@ -15,7 +15,7 @@ Result<Payload> FindInElf(ByteView file) {
   PANNIER_TRY(const std::vector<elf::Segment> segments, elf::ParseSegments(file, header));
   PANNIER_CHECK_OK(elf::CheckSegmentsInFile(segments, file.size()));
   for (const elf::Segment& segment : segments) {
-    if (segment.type != elf::kSegmentLoad) continue;
+    if (segment.type != elf::kSegmentLoad || (segment.flags & elf::kSegmentReadable) == 0) continue;
     const ByteView bytes = *file.Slice(segment.offset, segment.filesz);
     if (bytes.size() < Anchor::kSize || !HasAnchorMagic(bytes)) continue;
     Payload payload;
