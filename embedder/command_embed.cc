@@ -60,8 +60,9 @@ void PrintSummary(const std::string& target, const EmbedSummary& summary, bool d
     if (!artifact.note.empty()) fmt::print("    kept as one blob, not per tensor: {}\n", artifact.note);
   }
   if (!summary.is_mapped) {
-    fmt::print("  in the file only, not mapped by the OS: {}\n  (the loader reads it from the file; llvm-strip removes it)\n",
-               summary.why_not_mapped);
+    fmt::print(
+        "  in the file only, not mapped by the OS: {}\n  (the loader reads it from the file; llvm-strip and eu-strip remove it)\n",
+        summary.why_not_mapped);
   }
   if (dry_run) PrintPlan(summary);
 }

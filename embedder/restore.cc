@@ -17,7 +17,8 @@ Result<const format::UndoRecord*> OpenUndoRecord(const BundleReader& reader) {
   const ByteView bytes = reader.undo();
   // FlatBuffers reads its scalars where they lie, and takes less than 2 GiB.
   if (reinterpret_cast<std::uintptr_t>(bytes.data()) % 8 != 0 || bytes.size() > kMaxTensorTableSize)
-    return Malformed(StrCat("undo record: found ", bytes.size(), " bytes, expected an aligned section of at most ", kMaxTensorTableSize));
+    return Malformed(
+        StrCat("undo record: found ", bytes.size(), " bytes, expected an aligned section of at most ", kMaxTensorTableSize));
   flatbuffers::Verifier verifier(bytes.data(), bytes.size(), 8, static_cast<flatbuffers::uoffset_t>(bytes.size() / 8 + 1));
   if (bytes.size() < 8 || !verifier.VerifyBuffer<format::UndoRecord>(nullptr))
     return Malformed("undo record: not a sound FlatBuffer");
