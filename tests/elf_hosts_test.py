@@ -1,0 +1,248 @@
+#!/usr/bin/env python3
+"""Hosts of every make: built here with other linkers, layouts, machines and tools; what becomes of each is known beforehand.
+
+usage: tests/elf_hosts_test.py BUILD_DIR
+
+Each host goes through all of sweep.py's checks, and comes out as the table says: mapped, in the file only, or refused, and why. Then
+a debugger and a core file must still find their way through a bundle. A host whose compiler is not on this machine is skipped.
+
+Exit status: 0 all as expected; 1 not.
+"""
+
+import concurrent.futures
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+
+import sweep
+
+SOURCES = {
+    # Functions, data with relocations, uninitialised data, a constructor.
+    "model.c": """
+        static int weights[4] = {1, 2, 3, 4};
+        const int *const tables[] = {weights, weights + 2};
+        int scratch[100];
+        __attribute__((constructor)) static void start(void) { scratch[0] = 5; }
+        int answer(int x) { return x * tables[1][0] + scratch[0]; }
+        """,
+    "bss.c": "char arena[64 << 20]; char *begin(void) { return arena; }",
+    "thread.c": "__thread int counter = 7; __thread char room[300]; int *count(void) { return &counter; } char *get(void) { return room; }",
+    "versions.c": "int old_answer(void) { return 1; } int new_answer(void) { return 2; }\n"
+                  '__asm__(".symver old_answer,answer@V1"); __asm__(".symver new_answer,answer@@V2");',
+    "versions.map": "V1 { global: answer; local: *; }; V2 { global: answer; } V1;",
+    "pinned.c": '__attribute__((section("pinned"), used)) const char pinned_data[] = "not to be moved";\n'
+                "const char *read_pinned(void) { return pinned_data; }",
+    "pinned.lds": """SECTIONS {
+        . = SIZEOF_HEADERS;
+        pinned : { *(pinned) }
+        .hash : { *(.hash) } .gnu.hash : { *(.gnu.hash) } .dynsym : { *(.dynsym) } .dynstr : { *(.dynstr) }
+        .rela.dyn : { *(.rela.dyn) } .rela.plt : { *(.rela.plt) } .text : { *(.text*) } .eh_frame : { *(.eh_frame) }
+        . = ALIGN(4096);
+        .dynamic : { *(.dynamic) } .got : { *(.got*) } .data : { *(.data*) } }""",
+    "empty.c": "",
+    "main.c": "int main(void) { return 0; }",
+    "model.go": 'package main\nimport "C"\nimport "fmt"\n//export Answer\nfunc Answer(x int) string { return fmt.Sprint(x) }\nfunc main() {}\n',
+    "model.rs": '#[no_mangle] pub extern "C" fn answer(x: i32) -> i32 { println!("{x}"); x + 1 }\n',
+    "debugged.c": "int inner(int x) {\n  return x * 2; /* line 2 */\n}\nint outer(int x) { return inner(x) + 1; }\n",
+    "driver.c": """
+        #include <dlfcn.h>
+        int main(int argc, char **argv) {
+          void *library = dlopen(argv[1], RTLD_NOW);
+          return argc == 2 && library ? ((int (*)(int))dlsym(library, "outer"))(20) != 41 : 99;
+        }
+        """,
+}
+
+GCC = "gcc -shared -fPIC -O1 -o OUT"
+MAPPED = ("mapped", "")
+PINNED = ("file only", "pinned follows the program headers and cannot be moved")
+
+
+def refused(message):
+    return "refused", message
+
+
+EXECUTABLE = refused("found an executable, expected a shared library; link the model as one (-shared) and load it")
+PIE = refused("found a position-independent executable, expected a shared library; link the model as one (-shared) and load it")
+
+# Name, commands separated by "&&" (OUT: the host to make), what comes of it. A command's words are split at spaces.
+HOSTS = [
+    ("gnu-ld", f"{GCC} model.c", MAPPED),
+    ("lld", f"clang -shared -fPIC -fuse-ld=lld -o OUT model.c", MAPPED),
+    ("gold", f"{GCC} -fuse-ld=gold model.c", MAPPED),
+    ("mold", f"{GCC} -fuse-ld=mold model.c", MAPPED),
+    ("noseparate-code", f"{GCC} -Wl,-z,noseparate-code model.c", MAPPED),
+    ("separate-code", f"{GCC} -Wl,-z,separate-code model.c", MAPPED),
+    ("lld-separate-loadable", "clang -shared -fPIC -fuse-ld=lld -Wl,-z,separate-loadable-segments -o OUT model.c", MAPPED),
+    ("lld-rosegment", "clang -shared -fPIC -fuse-ld=lld -Wl,--no-rosegment -o OUT model.c", MAPPED),
+    ("relr", f"{GCC} -Wl,-z,pack-relative-relocs model.c", MAPPED),
+    ("lld-relr", "clang -shared -fPIC -fuse-ld=lld -Wl,--pack-dyn-relocs=relr -o OUT model.c", MAPPED),
+    ("lld-android-relocs", "clang -shared -fPIC -fuse-ld=lld -Wl,--pack-dyn-relocs=android -o OUT model.c", MAPPED),
+    ("bss", f"{GCC} bss.c", MAPPED),
+    ("page-64k", f"{GCC} -Wl,-z,max-page-size=65536 model.c", MAPPED),
+    ("page-2m", f"{GCC} -Wl,-z,max-page-size=0x200000 model.c", MAPPED),
+    ("page-4k-common-64k", f"{GCC} -Wl,-z,max-page-size=65536,-z,common-page-size=65536,-z,noseparate-code model.c", MAPPED),
+    ("hash-sysv", f"{GCC} -Wl,--hash-style=sysv model.c", MAPPED),
+    ("hash-gnu", f"{GCC} -Wl,--hash-style=gnu model.c", MAPPED),
+    ("hash-both", f"{GCC} -Wl,--hash-style=both model.c", MAPPED),
+    ("no-build-id", f"{GCC} -Wl,--build-id=none model.c", MAPPED),
+    ("no-notes", f"{GCC} -Wl,--build-id=none -fcf-protection=none -nostdlib model.c", MAPPED),
+    ("build-id-long", f"{GCC} -Wl,--build-id=0x{'5a' * 64} model.c", MAPPED),
+    ("no-symbols", f"{GCC} -nostdlib empty.c", MAPPED),
+    ("no-symbols-sysv", f"{GCC} -nostdlib -Wl,--hash-style=sysv,--build-id=none -fcf-protection=none empty.c", MAPPED),
+    ("tls", f"{GCC} thread.c", MAPPED),
+    ("versions", f"{GCC} -Wl,--version-script=versions.map versions.c", MAPPED),
+    ("symbolic-now", f"{GCC} -Wl,-Bsymbolic,-z,now,-z,relro model.c", MAPPED),
+    ("norelro-lazy", f"{GCC} -Wl,-z,lazy,-z,norelro model.c", MAPPED),
+    ("execstack", f"{GCC} -Wl,-z,execstack model.c", MAPPED),
+    ("omagic", f"{GCC} -nostdlib -Wl,-N model.c", ("file only", "a segment begins or ends right behind the program headers")),
+    ("interpreter", f"{GCC} -Wl,--dynamic-linker=/lib64/ld-linux-x86-64.so.2 model.c", MAPPED),
+    ("image-base", f"{GCC} -Wl,-Ttext-segment=0x10000000 model.c", MAPPED),
+    ("musl", f"musl-gcc -shared -fPIC -o OUT model.c", MAPPED),
+    ("debug", f"{GCC} -g model.c", MAPPED),
+    ("debug-compressed", f"{GCC} -g -gz model.c", MAPPED),
+    ("emit-relocs", f"{GCC} -Wl,--emit-relocs model.c", MAPPED),
+    ("stripped", f"{GCC} -s model.c", MAPPED),
+    ("eu-stripped", f"{GCC} model.c && eu-strip OUT", MAPPED),
+    ("llvm-stripped", f"{GCC} model.c && llvm-strip -s OUT", MAPPED),
+    ("patchelf-rpath", f"{GCC} model.c && patchelf --set-rpath /a/rather/long/path/that/does/not/fit/into/the/old/table OUT", MAPPED),
+    ("patchelf-needed", f"{GCC} model.c && patchelf --add-needed libm.so.6 OUT", MAPPED),
+    ("patchelf-twice", f"{GCC} model.c && patchelf --add-needed libm.so.6 OUT && patchelf --set-soname libmodel-of-many.so.1 OUT", MAPPED),
+    ("objcopy-section", f"{GCC} model.c && objcopy --add-section .extra=model.c OUT", MAPPED),
+    ("sectionless", f"{GCC} model.c && llvm-objcopy --strip-sections OUT", MAPPED),
+    ("sectionless-sysv", f"{GCC} -Wl,--hash-style=sysv model.c && llvm-objcopy --strip-sections OUT", MAPPED),
+    ("sectionless-lld", "clang -shared -fPIC -fuse-ld=lld -o OUT model.c && llvm-objcopy --strip-sections OUT", MAPPED),
+    ("go", "go build -buildmode=c-shared -o OUT model.go", MAPPED),
+    ("rust", "rustc --crate-type=cdylib -o OUT model.rs", MAPPED),
+    ("pinned", "gcc -shared -fPIC -nostdlib -Wl,--build-id=none -Wl,-T,pinned.lds -o OUT pinned.c", PINNED),
+    *((triple, f"{triple}-gcc -shared -fPIC -o OUT model.c", MAPPED) for triple in
+      ("i686-linux-gnu", "aarch64-linux-gnu", "arm-linux-gnueabihf", "riscv64-linux-gnu", "powerpc64le-linux-gnu", "s390x-linux-gnu",
+       "powerpc-linux-gnu")),
+    ("executable", "gcc -no-pie -o OUT main.c", EXECUTABLE),
+    ("static", "gcc -static -o OUT main.c", EXECUTABLE),
+    ("pie", "gcc -pie -fPIE -o OUT main.c", PIE),
+    ("static-pie", "gcc -static-pie -fPIE -o OUT main.c", PIE),
+    ("object", "gcc -c -o OUT model.c", refused("found a relocatable object, expected a shared library; link it with -shared first")),
+    ("archive", "gcc -c -o model.o model.c && ar rc OUT model.o", refused("found a static archive, expected an ELF shared library")),
+    ("debug-only", f"{GCC} -g model.c && objcopy --only-keep-debug OUT", refused("found a file of debug symbols, expected a shared library")),
+    ("overlay", f"{GCC} model.c && dd if=main.c of=OUT bs=28 count=1 oflag=append conv=notrunc",
+     refused("found 28 bytes behind the end of the ELF file (an overlay, at N), expected none; whoever reads them from the file's end would "
+             "no longer find them")),
+    ("text", "cp main.c OUT", refused("found a file of unknown format, expected an ELF shared library")),
+    ("nothing", "cp empty.c OUT", refused("found a file of unknown format, expected an ELF shared library")),
+]
+
+
+def command_words(command, out):
+    return [word.replace("OUT", str(out)) for word in command.split()]
+
+
+def build(name, commands, folder):
+    """The host's path, or why there is none."""
+    out = folder / f"lib{name}.so"
+    environment = {**os.environ, "GOCACHE": str(folder / "go-cache"), "GOFLAGS": "-mod=mod", "GO111MODULE": "off"}
+    for command in commands.split("&&"):
+        words = command_words(command, out)
+        if not shutil.which(words[0]):
+            return None, f"no {words[0]}"
+        done = subprocess.run(words, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment)
+        if done.returncode != 0:
+            text = done.stdout.decode("utf-8", "replace").strip()
+            # gcc and clang name a linker that is not there.
+            if re.search(r"(?m)cannot find .ld.$|invalid linker name", text):
+                return None, "no such linker"
+            raise RuntimeError(f"{name}: {' '.join(words)}: {text[-500:]}")
+    return out, None
+
+
+class HostsTest:
+    def __init__(self, build_folder, folder):
+        self.sources = folder / "sources"
+        self.sources.mkdir()
+        for name, text in SOURCES.items():
+            (self.sources / name).write_text(text)
+        self.sweep = sweep.Sweep(build_folder, folder)
+        self.folder = folder
+        self.failures = 0
+
+    def line(self, status, name, text=""):
+        self.failures += status == "FAILED"
+        print(f"{status:8}{name:24}{text}", flush=True)
+
+    def check_host(self, number, host):
+        """Status and words of one host."""
+        name, commands, expected = host
+        try:
+            path, why_not = build(name, commands, self.sources)
+        except RuntimeError as error:
+            return "FAILED", str(error)
+        if path is None:
+            return "skipped", why_not
+        result = self.sweep.check(number, str(path))
+        problems = [f"{check}: {reason}" for check, reason in result["failures"]]
+        found = (result.get("outcome"), re.sub(r"0x[0-9a-f]+", "N", result.get("reason", "")))
+        if found != expected:
+            problems.append(f"found {found}, expected {expected}")
+        explained = {f"{tool}: {text}" for tool, text in result["tools"].items() if text != "passed"}
+        return ("FAILED", "; ".join(problems)) if problems else ("ok", "; ".join([found[0], *sorted(explained)]))
+
+    def check_hosts(self):
+        with concurrent.futures.ThreadPoolExecutor(2) as pool:
+            for host, (status, text) in zip(HOSTS, pool.map(self.check_host, range(0, 4 * len(HOSTS), 4), HOSTS)):
+                self.line(status, host[0], text)
+
+    def expect(self, name, text, *patterns):
+        missing = [pattern for pattern in patterns if not re.search(pattern, text)]
+        self.line("FAILED" if missing else "ok", name, f"{missing} not in: {text[-1500:]}" if missing else "")
+
+    def check_not_a_file(self):
+        done = sweep.run(self.sweep.pannier, "embed", self.folder, "--artifact", f"a={__file__}")
+        self.expect("folder", f"{done.status}: {done.text}", "^2: .*: file type: found a directory, expected a regular file$")
+
+    def check_debuggers(self):
+        """Lines and a backtrace from inside a bundle; its build id in a core file."""
+        if not (shutil.which("gdb") and shutil.which("eu-unstrip")):
+            return self.line("skipped", "gdb", "no gdb or no eu-unstrip")
+        for command in ("gcc -g -O0 -shared -fPIC -Wl,--build-id=sha1 -o libdebugged.so debugged.c", "gcc -g -o driver driver.c -ldl"):
+            subprocess.run(command.split(), cwd=self.sources, check=True)
+        bundle, core = self.folder / "libdebugged.so", self.folder / "core"
+        payload = self.sweep.payload
+        done = sweep.run(self.sweep.pannier, "embed", self.sources / "libdebugged.so", "--graph", payload / "graph.json", "--params",
+                         payload / "small.params", "-o", bundle)
+        self.expect("embed, to be debugged", str(done.status), "^0$")
+        commands = ["set breakpoint pending on", "break inner", f"run {bundle}", "backtrace", f"generate-core-file {core}", "kill"]
+        gdb = ["gdb", "-nx", "-batch", "-iex", "set debuginfod enabled off"]
+        shown = sweep.run(*gdb, *(word for command in commands for word in ("-ex", command)), self.sources / "driver")
+        self.expect("gdb", shown.text, r"Breakpoint 1, inner \(x=20\) at .*debugged\.c:2", r"#1 .* in outer \(x=20\) at .*debugged\.c:4",
+                    r"#2 .* in main .* at .*driver\.c:5")
+        build_id, end = sweep.Elf(bundle).build_id()
+        notes = sweep.run("readelf", "-n", bundle)
+        self.expect("build id, readelf", notes.text, build_id.hex())
+        self.expect("build id, first page", "inside" if end <= 4096 else f"ends at {end}", "inside")
+        modules = sweep.run("eu-unstrip", "-n", f"--core={core}")
+        self.expect("build id, core file", modules.text, rf"(?m)^0x\S+ {build_id.hex()}@\S+ .*libdebugged\.so")
+        shown = sweep.run(*gdb, "-ex", "backtrace", self.sources / "driver", core)
+        self.expect("gdb, core file", shown.text, r"#0 .*inner \(x=20\) at .*debugged\.c:2", r"#1 .* in outer \(x=20\) at .*debugged\.c:4")
+        payload = sweep.run(self.sweep.pannier, "embed", core, "--graph", payload / "graph.json", "-o", self.folder / "core.bundle")
+        self.expect("core file as a host", f"{payload.status}: {payload.text}", "^2: .*: found a core file, expected a shared library$")
+
+
+def main():
+    if len(sys.argv) != 2:
+        print(__doc__.split("\n\n")[1], file=sys.stderr)
+        return 2
+    with tempfile.TemporaryDirectory(prefix="pannier-hosts-") as folder:
+        test = HostsTest(pathlib.Path(sys.argv[1]).resolve(), pathlib.Path(folder))
+        test.check_hosts()
+        test.check_not_a_file()
+        test.check_debuggers()
+    print(f"{test.failures} failed")
+    return 1 if test.failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
