@@ -89,7 +89,7 @@ Status ChunkedContent::CheckDigests(unsigned threads) const {
       PANNIER_TRY(records[i], Record(first + i));
       stored[i] = ByteView(stored_.data() + records[i].offset, records[i].stored_size);
     }
-    Sha256Many(stored, count, digests);
+    Sha256Many(stored, static_cast<std::size_t>(count), digests);
     for (std::uint64_t i = 0; i < count; ++i) {
       if (digests[i] != records[i].sha256) return CheckDigest(first + i, records[i]);
     }

@@ -70,7 +70,7 @@ MappedFile::~MappedFile() {
 void MappedFile::Release(ByteView range) const {
   const std::uint64_t page = PageSize();
   const auto base = reinterpret_cast<std::uintptr_t>(range.data());
-  const std::uintptr_t begin = AlignUp(base, page);
+  const auto begin = static_cast<std::uintptr_t>(AlignUp(base, page));
   const std::uintptr_t end = (base + range.size()) & ~static_cast<std::uintptr_t>(page - 1);
   if (end > begin) madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
 }

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <mutex>
 #include <system_error>
@@ -24,14 +25,14 @@ inline unsigned ThreadCount(unsigned wanted, std::uint64_t work) {
 // failed. Where no thread can be made, the caller's own does all the work.
 template <typename Function>
 Status ParallelFor(std::uint64_t count, unsigned wanted_threads, const Function& function) {
-  std::atomic<std::uint64_t> next{0};
+  std::atomic<std::size_t> next{0};  // 64 bits wide would need libatomic on some 32-bit machines
   std::atomic<bool> failed{false};
   std::mutex mutex;
   std::uint64_t failed_index = UINT64_MAX;
   Status failure;
   auto work = [&] {
     while (!failed.load(std::memory_order_relaxed)) {
-      const std::uint64_t i = next.fetch_add(1, std::memory_order_relaxed);
+      const std::size_t i = next.fetch_add(1, std::memory_order_relaxed);
       if (i >= count) return;
       Status status = function(i);
       if (status.ok()) continue;
