@@ -94,7 +94,9 @@ Status TensorReader::CheckTensors(const format::Artifact& artifact) const {
     if (!IsPrintableUtf8(ToText(tensor.name()))) return tensor_error("name: found control characters or invalid UTF-8");
     const DataType dtype = {tensor.dtype()->code(), tensor.dtype()->bits(), tensor.dtype()->lanes()};
     // The verifier looks at a vector's length, not at where its elements lie.
-    if (!IsAligned(tensor.shape()->data())) return tensor_error("shape: found it misaligned, expected a multiple of 8");
+    // FlatBuffers aligns no vector that is empty, as a scalar's shape is.
+    if (tensor.shape()->size() != 0 && !IsAligned(tensor.shape()->data()))
+      return tensor_error("shape: found it misaligned, expected a multiple of 8");
     if (tensor.shape()->size() > kMaxTensorDimensions)
       return tensor_error(StrCat("found ", tensor.shape()->size(), " dimensions, expected at most ", kMaxTensorDimensions));
     std::int64_t shape[kMaxTensorDimensions];

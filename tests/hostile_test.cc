@@ -1,0 +1,415 @@
+// Golden bundles made hostile: what the damage table of one bundle cannot reach (sections found by name, undo record, hand-made
+// tables), and contradictions that need several fields.
+#include <zstd.h>
+
+#include <algorithm>
+#include <catch2/catch_test_macros.hpp>
+#include <cstdint>
+#include <cstring>
+#include <fstream>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "embedder/manifest_builder.h"
+#include "embedder/opened_bundle.h"
+#include "embedder/restore.h"
+#include "embedder/verify.h"
+#include "src/chunked_content.h"
+#include "src/elf_file.h"
+#include "tests/bundle_image.h"
+#include "tests/file_fixture.h"
+
+namespace pannier {
+namespace {
+
+std::string Golden(const std::string& name) {
+  std::string bytes = ReadFile(PANNIER_TEST_DATA "/../golden/" + name);
+  REQUIRE_FALSE(bytes.empty());
+  return bytes;
+}
+
+// Offsets of fields of ELF64 headers.
+constexpr std::size_t kSectionCountField = 60;
+constexpr std::size_t kNameSectionField = 62;
+constexpr std::size_t kSectionType = 4;
+constexpr std::size_t kSectionOffset = 24;
+constexpr std::size_t kSectionSize = 32;
+
+std::uint8_t* SectionHeader(const Image& image, std::size_t index) {
+  return image.bytes() + LoadInteger<std::uint64_t>(image.bytes() + 40, ByteOrder::kLittle) + index * 64;
+}
+
+std::vector<elf::Section> Sections(const Image& image) {
+  Result<elf::Header> header = elf::ParseHeader(image.view());
+  REQUIRE(header.ok());
+  Result<std::vector<elf::Section>> sections = elf::ParseSections(image.view(), *header);
+  REQUIRE(sections.ok());
+  return *sections;
+}
+
+std::uint8_t* SectionHeader(const Image& image, std::string_view name) {
+  const std::vector<elf::Section> sections = Sections(image);
+  const auto found =
+      std::find_if(sections.begin(), sections.end(), [&](const elf::Section& section) { return section.name == name; });
+  REQUIRE(found != sections.end());
+  return SectionHeader(image, static_cast<std::size_t>(found - sections.begin()));
+}
+
+std::uint8_t* NameTable(const Image& image) {
+  return image.bytes() + LoadInteger<std::uint64_t>(SectionHeader(image, ".shstrtab") + kSectionOffset, ByteOrder::kLittle);
+}
+
+TEST_CASE("damage to a bundle whose sections are found by name") {
+  const std::vector<Damage> damages = {
+      {"section header size", [](const Image& i) { Put16(i.bytes() + 58, 40); }, Seal::kNothing, ErrorCode::kMalformed,
+       "elf header: section header size: found 40, expected 64"},
+      {"section header count too large for any file",
+       [](const Image& i) {
+         Put64(SectionHeader(i, 0) + kSectionSize, std::uint64_t{1} << 32);
+         Put16(i.bytes() + kSectionCountField, 0);
+       },
+       Seal::kNothing, ErrorCode::kMalformed, "section headers: found a count of 4294967296, expected at most 32 bits"},
+      {"section header count too large for this file",
+       [](const Image& i) {
+         Put64(SectionHeader(i, 0) + kSectionSize, UINT32_MAX);
+         Put16(i.bytes() + kSectionCountField, 0);
+       },
+       Seal::kNothing, ErrorCode::kMalformed, "section headers: found 274877906880 bytes at "},
+      {"section 0 behind the end of the file",
+       [](const Image& i) {
+         Put64(i.bytes() + 40, i.view().size() - 63);
+         Put16(i.bytes() + kSectionCountField, 0);
+       },
+       Seal::kNothing, ErrorCode::kMalformed, "section headers: found offset "},
+      {"name section's number", [](const Image& i) { Put16(i.bytes() + kNameSectionField, 0xfffe); }, Seal::kNothing,
+       ErrorCode::kMalformed, "section names: found section 65534, expected less than 19"},
+      {"name section's number, extended",
+       [](const Image& i) {
+         Put32(SectionHeader(i, 0) + 40, 77);
+         Put16(i.bytes() + kNameSectionField, 0xffff);
+       },
+       Seal::kNothing, ErrorCode::kMalformed, "section names: found section 77, expected less than 19"},
+      {"names without bytes", [](const Image& i) { Put32(SectionHeader(i, ".shstrtab") + kSectionType, elf::kSectionNoBits); },
+       Seal::kNothing, ErrorCode::kMalformed, "section names: found section type 8, expected bytes in the file"},
+      {"a name's offset", [](const Image& i) { Put32(SectionHeader(i, 3), UINT32_MAX); }, Seal::kNothing, ErrorCode::kMalformed,
+       "section 3: name: found offset 4294967295, expected less than "},
+      {"a name without end",
+       [](const Image& i) {
+         std::uint8_t* names = SectionHeader(i, ".shstrtab");
+         Put64(names + kSectionSize, LoadInteger<std::uint64_t>(names + kSectionSize, ByteOrder::kLittle) - 1);
+       },
+       Seal::kNothing, ErrorCode::kMalformed, "section 18: name: found no terminating zero in the name table"},
+      {"a section's range", [](const Image& i) { Put64(SectionHeader(i, ".tvm.graph") + kSectionOffset, UINT64_MAX); },
+       Seal::kNothing, ErrorCode::kMalformed, "section 11: found 53 bytes at 0xffffffffffffffff, expected a range within "},
+      {"anchor's section too small", [](const Image& i) { Put64(SectionHeader(i, ".tvm.anchor") + kSectionSize, 127); },
+       Seal::kNothing, ErrorCode::kMalformed, "section .tvm.anchor: magic number not found"},
+      {"anchor's section renamed",
+       [](const Image& i) {
+         NameTable(i)[LoadInteger<std::uint32_t>(SectionHeader(i, ".tvm.anchor"), ByteOrder::kLittle) + 5] = 'x';
+       },
+       Seal::kNothing, ErrorCode::kNotABundle,
+       "not a bundle: it carries no pannier payload (never embedded, or removed by a tool such as llvm-strip)"},
+      {"graph's section of another size", [](const Image& i) { Put64(SectionHeader(i, ".tvm.graph") + kSectionSize, 52); },
+       Seal::kNothing, ErrorCode::kMalformed, "section .tvm.graph: found none of 53 bytes in the file"},
+      {"manifest's section misaligned",
+       [](const Image& i) {
+         std::uint8_t* header = SectionHeader(i, ".tvm.manifest");
+         Put64(header + kSectionOffset, LoadInteger<std::uint64_t>(header + kSectionOffset, ByteOrder::kLittle) + 4);
+       },
+       Seal::kNothing, ErrorCode::kMalformed, "manifest: found no aligned section of "},
+      {"index's section misaligned",
+       [](const Image& i) {
+         std::uint8_t* header = SectionHeader(i, ".tvm.index");
+         Put64(header + kSectionOffset, LoadInteger<std::uint64_t>(header + kSectionOffset, ByteOrder::kLittle) + 1);
+       },
+       Seal::kNothing, ErrorCode::kMalformed, "artifact \"graph\": chunk table: found 48 bytes at 0x0, expected an aligned range"},
+      {"signature room of another size", [](const Image& i) { Put64(SectionHeader(i, ".tvm.sig") + kSectionSize, 8191); },
+       Seal::kNothing, ErrorCode::kMalformed, "signature room: found no section of 8192 bytes"},
+  };
+  CheckDamages(Golden("v1-file-only.so"), damages);
+}
+
+TEST_CASE("damage to what the manifest says") {
+  using M = format::Manifest;
+  using A = format::Artifact;
+  const std::vector<Damage> damages = {
+      {"manifest offset not a multiple of 8",
+       [](const Image& i) { Put64(i.anchor + 24, LoadInteger<std::uint64_t>(i.anchor + 24, ByteOrder::kLittle) + 4); },
+       Seal::kNothing, ErrorCode::kMalformed, "anchor: manifest: found "},
+      {"manifest within the anchor", [](const Image& i) { Put64(i.anchor + 24, 120); }, Seal::kNothing, ErrorCode::kMalformed,
+       "anchor: manifest: found "},
+      {"signature room smaller, and further behind",
+       [](const Image& i) {
+         Put64(i.anchor + 40, LoadInteger<std::uint64_t>(i.anchor + 40, ByteOrder::kLittle) + 8);
+         Put64(i.anchor + 48, kSignatureRoom - 8);
+       },
+       Seal::kNothing, ErrorCode::kMalformed, "anchor: signature room: found 8184 bytes at "},
+      {"signature room that does not end with the payload", [](const Image& i) { Put64(i.anchor + 48, kSignatureRoom - 8); },
+       Seal::kNothing, ErrorCode::kMalformed, "anchor: signature room: found 8184 bytes at "},
+      {"no program header leads to the payload, no section either",
+       [](const Image& i) {
+         for (std::size_t at = 64; at < 64 + 56 * std::size_t{i.bytes()[56]}; at += 56) Put32(i.bytes() + at, elf::kSegmentNull);
+         Put64(i.bytes() + 40, 0);
+       },
+       Seal::kNothing, ErrorCode::kNotABundle, "not a bundle: it carries no pannier payload"},
+      {"image format", [](const Image& i) { *Image::Field(i.manifest, M::VT_FORMAT) = 2; }, Seal::kManifest,
+       ErrorCode::kUnsupported, "manifest: format: found 2, expected 1 (elf)"},
+      {"undo section's number", [](const Image& i) { Put32(Image::Field(i.manifest, M::VT_UNDO_SECTION), 5); }, Seal::kManifest,
+       ErrorCode::kMalformed, "manifest: found section number 5, expected less than 5"},
+      {"sections out of order",
+       [](const Image& i) {
+         const auto& sections = *i.manifest->sections();
+         Put64(Image::Field(sections.Get(2), format::Section::VT_OFFSET), sections.Get(1)->offset());
+       },
+       Seal::kManifest, ErrorCode::kMalformed, "section .tvm.labels: found "},
+      {"manifest's root",
+       [](const Image& i) { Put32(i.anchor + LoadInteger<std::uint64_t>(i.anchor + 24, ByteOrder::kLittle), 0x7ffffff0); },
+       Seal::kManifest, ErrorCode::kMalformed, "manifest: not a sound FlatBuffer with identifier PNRM"},
+      {"a name twice",
+       [](const Image& i) { std::memcpy(Image::Mutable(i.manifest->artifacts()->Get(2)->name()->data()), "params", 6); },
+       Seal::kManifest, ErrorCode::kMalformed, "manifest: artifact \"params\" found twice"},
+      {"params said to be a blob", [](const Image& i) { *Image::Field(i.params, A::VT_KIND) = 0; }, Seal::kManifest,
+       ErrorCode::kMalformed, "artifact 1 \"params\": chunk table missing"},
+      {"host's chunk size", [](const Image& i) { Put32(Image::Field(i.manifest->host(), format::Host::VT_CHUNK_SIZE), 2048); },
+       Seal::kManifest, ErrorCode::kMalformed, "host: chunk size: found 2048, expected a power of two from 4096 to 16777216"},
+      {"span table's size", [](const Image& i) { Put64(Image::Mutable(i.manifest->image()->spans()) + 8, 55); }, Seal::kManifest,
+       ErrorCode::kMalformed, "image spans: found 55 bytes, expected records of 56"},
+      {"segments misaligned",
+       [](const Image& i) {
+         // The vector's length becomes its first element's first half, and that (a PT_LOAD's type, 1) the length.
+         std::uint8_t* offset = Image::Field(i.manifest->image(), format::Image::VT_SEGMENTS);
+         Put32(offset, LoadInteger<std::uint32_t>(offset, ByteOrder::kLittle) + 4);
+       },
+       Seal::kManifest, ErrorCode::kMalformed, "image: segments: found them misaligned"},
+      {"params' size", [](const Image& i) { Put64(Image::Field(i.params, A::VT_SIZE), std::uint64_t{1} << 46); }, Seal::kManifest,
+       ErrorCode::kMalformed, "tensor table: params: found 70368744177664 bytes, expected 300436"},
+      {"tensor table astray", [](const Image& i) { Put64(Image::Mutable(i.params->tensors()) + 8, UINT64_MAX); }, Seal::kManifest,
+       ErrorCode::kMalformed, "tensor table: found 18446744073709551615 bytes at "},
+      {"tensor table's root",
+       [](const Image& i) {
+         Put32(i.index + i.params->tensors()->offset(), 0x7ffffff0);
+         i.SealRange(i.params->tensors());
+       },
+       Seal::kManifest, ErrorCode::kMalformed, "tensor table: not a sound FlatBuffer"},
+      {"shape misaligned",
+       [](const Image& i) {
+         // Shape (3, 4) read four bytes further on: three elements, of which the buffer holds enough.
+         std::uint8_t* offset = Image::Field(i.tensors->tensors()->Get(0), format::Tensor::VT_SHAPE);
+         Put32(offset, LoadInteger<std::uint32_t>(offset, ByteOrder::kLittle) + 4);
+         i.SealRange(i.params->tensors());
+       },
+       Seal::kManifest, ErrorCode::kMalformed, "tensor 0 \"weight\": shape: found it misaligned, expected a multiple of 8"},
+      {"too few chunks", [](const Image& i) { Put64(Image::Field(i.params, A::VT_CHUNK_COUNT), 1); }, Seal::kManifest,
+       ErrorCode::kMalformed, "tensor 1 \"bias\": chunks: found 2 in all, expected at most 1"},
+      {"name order of another length",
+       [](const Image& i) {
+         Put32(Image::Mutable(i.tensors->by_name()), 4);
+         i.SealRange(i.params->tensors());
+       },
+       Seal::kManifest, ErrorCode::kMalformed, "tensor table: name order: found 4 entries, expected 5"},
+      {"tensor table larger than any FlatBuffer",
+       [](const Image& i) { Put64(Image::Mutable(i.params->tensors()) + 8, std::uint64_t{1} << 32); }, Seal::kManifest,
+       ErrorCode::kMalformed, "tensor table: found 4294967296 bytes at "},
+  };
+  CheckDamages(Golden("v1-elf64-little.so"), damages);
+}
+
+TEST_CASE("a mapped bundle that lost its program header is read by its sections") {
+  const Image image(Golden("v1-elf64-little.so"));
+  for (std::size_t at = 64; at < 64 + 56 * std::size_t{image.bytes()[56]}; at += 56) Put32(image.bytes() + at, elf::kSegmentNull);
+  UseAll(image, Check::kFull);
+}
+
+TEST_CASE("the anchor, taken alone") {
+  std::vector<std::uint8_t> bytes(Anchor::kSize);
+  CHECK(ParseAnchor(ByteView(bytes.data(), 127)).status().message() == "anchor: found 127 bytes, expected 128");
+  CHECK(ParseAnchor(ByteView(bytes.data(), 128)).status().message() == "anchor: magic number not found");
+}
+
+TEST_CASE("files of other formats") {
+  const auto found = [](std::string_view bytes) { return FindPayload(ByteView(bytes.data(), bytes.size())).status().message(); };
+  CHECK(found("") == "found a file of unknown format, expected an ELF shared library");
+  CHECK(found("!<arch>\nlib.o/") == "found a static archive, expected an ELF shared library");
+  CHECK(found("MZ\x90") == "found a PE file, expected an ELF shared library");
+  CHECK(found("\xcf\xfa\xed\xfe") == "found a Mach-O file, expected an ELF shared library");
+  CHECK(found("\x7f"
+              "ELF") == "elf header: found 4 bytes, expected at least 16");
+  CHECK(found(std::string_view("\x7f"
+                               "ELF\2\1\1\0\0\0\0\0\0\0\0\0\3\0",
+                               18)) == "elf header: found 18 bytes, expected 64");
+}
+
+// A manifest by itself: one section of 8 bytes, and as many artifacts and further empty sections as told.
+Status OpenManifest(std::uint32_t artifacts, std::uint32_t sections) {
+  ManifestFacts facts;
+  facts.sections = {{".tvm.x", 128, 8, 8}};
+  for (std::uint32_t i = 1; i < sections; ++i) facts.sections.push_back({".tvm.y", 136, 0, 8});
+  for (std::uint32_t i = 0; i < artifacts; ++i) {
+    ArtifactFacts artifact;
+    artifact.name = std::to_string(i);
+    facts.artifacts.push_back(artifact);
+  }
+  facts.payload_size = 1;
+  const std::size_t size = BuildManifest(facts).size();
+  Anchor anchor;
+  anchor.manifest_offset = 136;
+  anchor.manifest_size = size;
+  anchor.signature_offset = AlignUp(136 + size, 8);
+  anchor.signature_size = 8;
+  anchor.payload_size = facts.payload_size = anchor.signature_offset + 8;
+  const std::vector<std::uint8_t> manifest = BuildManifest(facts);
+  anchor.manifest_sha256 = Sha256Of(ByteView(manifest.data(), manifest.size()));
+  std::vector<std::uint64_t> payload(static_cast<std::size_t>(anchor.payload_size / 8));
+  auto* bytes = reinterpret_cast<std::uint8_t*>(payload.data());
+  const auto anchor_bytes = EncodeAnchor(anchor);
+  std::copy(anchor_bytes.begin(), anchor_bytes.end(), bytes);
+  std::copy(manifest.begin(), manifest.end(), bytes + 136);
+  Payload found;
+  found.anchor = found.segment = ByteView(bytes, payload.size() * 8);
+  return BundleReader::Open(found).TakeStatus();
+}
+
+TEST_CASE("a manifest of more than it may hold") {
+  CHECK(OpenManifest(kMaxArtifacts, 1).message() == "");
+  CHECK(OpenManifest(kMaxArtifacts + 1, 1).message() == "manifest: found 4097 artifacts, expected at most 4096");
+  CHECK(OpenManifest(1, kMaxSections).message() == "");
+  CHECK(OpenManifest(1, kMaxSections + 1).message() == "manifest: found 4105 sections, expected at most 4104");
+}
+
+TEST_CASE("frames that decode to another size than their chunk's") {
+  const std::string text = Pattern(40, 7);
+  std::vector<std::uint8_t> frame(ZSTD_compressBound(text.size()));
+  frame.resize(ZSTD_compress(frame.data(), frame.size(), text.data(), text.size(), 3));
+  const ByteView stored(frame.data(), frame.size());
+  const auto decode = [&](std::uint64_t size, std::uint32_t stored_size) {
+    std::vector<std::uint8_t> table;
+    AppendChunkRecord(table, {0, stored_size, Codec::kZstd, Sha256Of(ByteView(frame.data(), stored_size))});
+    std::vector<std::uint8_t> out(static_cast<std::size_t>(size));
+    return ChunkedContent(stored, ByteView(table.data(), table.size()), size, kMinChunkSize).Decode(out.data(), 1, true);
+  };
+  const auto size = static_cast<std::uint32_t>(frame.size());
+  CHECK(decode(40, size).message() == "");
+  CHECK(decode(41, size).message() == "chunk 0: zstd: found 40 bytes, expected 41");
+  CHECK(decode(39, size).message() == "chunk 0: zstd: Destination buffer is too small");
+  CHECK(decode(40, size - 1).message() == "chunk 0: zstd: Src size is incorrect");
+  CHECK(decode(40, 0).message() == "chunk 0: zstd: found 0 bytes, expected 40");
+}
+
+TEST_CASE("restore trusts the manifest, not the undo record") {
+  struct UndoDamage {
+    std::string name;
+    void (*change)(const Image& image, const format::UndoRecord& undo);
+    ErrorCode code;
+    std::string message;  // what it contains
+  };
+  using U = format::UndoRecord;
+  const std::vector<UndoDamage> damages = {
+      {"root", [](const Image&, const U& undo) { Put32(Image::Mutable(&undo) - 4, 0); }, ErrorCode::kOk, ""},
+      {"an edit behind the host's end",
+       [](const Image&, const U& undo) {
+         Put64(Image::Field(undo.edits()->Get(0), format::Edit::VT_OFFSET), undo.host_size() - 1);
+       },
+       ErrorCode::kMalformed, "undo record: found 8 bytes at 0x577, expected a range from 0x0 to 0x578"},
+      {"edits out of order",
+       [](const Image&, const U& undo) { Put64(Image::Field(undo.edits()->Get(1), format::Edit::VT_OFFSET), 0); },
+       ErrorCode::kMalformed, "undo record: found 2 bytes at 0x0, expected a range from 0x30 to 0x578"},
+      {"an old byte", [](const Image&, const U& undo) { Image::Mutable(undo.edits()->Get(0)->old()->data())[0] ^= 1; },
+       ErrorCode::kHostChanged, "the host's sha-256 would be "},
+      {"an old byte, with the record's digest made right again",
+       [](const Image& image, const U& undo) {
+         Image::Mutable(undo.edits()->Get(0)->old()->data())[0] ^= 1;
+         std::vector<std::uint8_t> host(image.bytes(), image.bytes() + undo.host_size());
+         for (const format::Edit* edit : *undo.edits())
+           std::copy(edit->old()->begin(), edit->old()->end(), host.begin() + static_cast<std::ptrdiff_t>(edit->offset()));
+         const Sha256Digest digest = Sha256Of(ByteView(host.data(), host.size()));
+         std::memcpy(Image::Field(&undo, U::VT_HOST_SHA256), digest.bytes.data(), digest.bytes.size());
+       },
+       ErrorCode::kHostChanged, "the host's sha-256 would be "},
+      {"a larger host", [](const Image&, const U& undo) { Put64(Image::Field(&undo, U::VT_HOST_SIZE), 1 << 20); },
+       ErrorCode::kHostChanged, "found 17184 bytes, expected at least the host's 1048576"},
+      {"a smaller host", [](const Image&, const U& undo) { Put64(Image::Field(&undo, U::VT_HOST_SIZE), 1399); },
+       ErrorCode::kHostChanged, "the host's sha-256 would be "},
+  };
+  const TemporaryDirectory folder;
+  const std::string good = Golden("v1-file-only.so");
+  for (const UndoDamage& damage : damages) {
+    CAPTURE(damage.name);
+    const Image image(good);
+    const std::uint8_t* record = image.index + (image.manifest->sections()->Get(image.manifest->undo_section())->offset() -
+                                                image.manifest->sections()->Get(image.manifest->index_section())->offset());
+    const U& undo = *flatbuffers::GetRoot<U>(record);
+    if (damage.code == ErrorCode::kOk) {
+      Put32(Image::Mutable(record), 0x7ffffff0);
+    } else {
+      damage.change(image, undo);
+    }
+    WriteFile(folder / "bad.so", std::string(image.view().text()));
+    const Status status = Restore(folder / "bad.so", folder / "out.so");
+    CHECK(status.code() == (damage.code == ErrorCode::kOk ? ErrorCode::kMalformed : damage.code));
+    const std::string expected = damage.code == ErrorCode::kOk ? "undo record: not a sound FlatBuffer" : damage.message;
+    CHECK(status.message().find(expected) != std::string::npos);
+    CAPTURE(status.message());
+    CHECK(folder.List() == Names{"bad.so"});
+  }
+  WriteFile(folder / "good.so", good);
+  CHECK(Restore(folder / "good.so", folder / "out.so").ok());
+}
+
+bool Verifies(const std::string& path) {
+  const Result<OpenedBundle> bundle = OpenedBundle::Open(path);
+  if (!bundle.ok()) return false;
+  const Result<VerifyReport> report = VerifyFile(bundle->file, bundle->reader, 1);
+  return report.ok() && report->passed();
+}
+
+TEST_CASE("every flipped bit of a golden bundle is found, but for those of the signature room") {
+  const TemporaryDirectory folder;
+  const std::string path = folder / "bad.so";
+  for (const std::string name : {"v1-file-only.so", "v1-file-only-elf32-big.so", "v1-elf64-little.so"}) {
+    const std::string good = Golden(name);
+    const Image image(good);
+    const std::uint64_t room = LoadInteger<std::uint64_t>(image.anchor + 40, ByteOrder::kLittle);
+    const auto room_begin = static_cast<std::uint64_t>(image.anchor - image.bytes()) + room;
+    WriteFile(path, good);
+    std::fstream file(path, std::ios::binary | std::ios::in | std::ios::out);
+    const auto put = [&file](std::size_t at, char byte) {
+      file.seekp(static_cast<std::streamoff>(at));
+      file.put(byte).flush();
+      REQUIRE(file.good());
+    };
+    // In steps through the host, whose chunks are all checked alike; each byte of what is ours.
+    const auto payload = static_cast<std::size_t>(image.anchor - image.bytes());
+    for (std::size_t at = 0; at < good.size(); at += at + 17 < payload ? 17 : 1) {
+      if (at >= room_begin && at < room_begin + kSignatureRoom) continue;
+      put(at, static_cast<char>(good[at] ^ (1 << at % 8)));
+      CAPTURE(name, at);
+      REQUIRE_FALSE(Verifies(path));
+      put(at, good[at]);
+    }
+    REQUIRE(Verifies(path));
+  }
+}
+
+TEST_CASE("a bundle cut off anywhere, in memory of exactly its size") {
+  for (const std::string name : {"v1-file-only.so", "v1-file-only-elf32-big.so", "v1-elf64-little.so", "v1-elf32-little.so"}) {
+    const std::string good = Golden(name);
+    for (std::size_t size = 0; size < good.size(); size += size < 600 ? 1 : 61) {
+      const std::vector<std::uint8_t> cut(good.begin(), good.begin() + static_cast<std::ptrdiff_t>(size));
+      CAPTURE(name, size);
+      // Where only section headers are lost, a mapped payload is whole.
+      const auto anchor = good.find("\x89PANNIER");
+      const std::uint64_t payload =
+          LoadInteger<std::uint64_t>(reinterpret_cast<const std::uint8_t*>(good.data()) + anchor + 16, ByteOrder::kLittle);
+      const bool mapped = name.find("file-only") == std::string::npos;
+      if (mapped && size >= anchor + payload) {
+        CHECK_NOTHROW(OpenBundle(cut.data(), cut.size(), {Check::kFull, 1, false}));
+      } else {
+        CHECK_THROWS_AS(OpenBundle(cut.data(), cut.size(), {Check::kFull, 1, false}), Error);
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace pannier
