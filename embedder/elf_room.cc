@@ -33,6 +33,7 @@ constexpr std::array<TableTag, 7> kMovableTables = {{{4, ".hash"},
                                                      {0x6ffffffc, ".gnu.version_d"},
                                                      {0x6ffffffe, ".gnu.version_r"}}};
 constexpr std::uint64_t kTagHash = 4;
+constexpr std::uint16_t kMachineS390 = 22;
 constexpr std::uint64_t kTagSymbols = 6;
 constexpr std::uint64_t kTagGnuHash = 0x6ffffef5;
 
@@ -70,10 +71,15 @@ const DynamicEntry* FindPointer(const HostModel& host, std::uint64_t address) {
   return found;
 }
 
-// Does a symbol point into the section, other than the one that stands for the section itself?
-bool IsPinned(const HostModel& host, std::size_t section) {
-  return std::any_of(host.symbols.begin(), host.symbols.end(),
-                     [&](const HostSymbol& symbol) { return symbol.section == section && !symbol.is_section_symbol; });
+// Does a symbol point into the section or to its end, other than the one that stands for the section itself? Its address counts:
+// linkers give __ehdr_start, which is the file's start, the number of the first section.
+bool IsPinned(const HostModel& host, std::size_t number) {
+  const elf::Section& section = host.sections[number];
+  return std::any_of(host.symbols.begin(), host.symbols.end(), [&](const HostSymbol& symbol) {
+    if (symbol.is_section_symbol || symbol.address < section.address) return false;
+    const std::uint64_t offset = symbol.address - section.address;
+    return offset < section.size || (offset == section.size && symbol.section == number);
+  });
 }
 
 std::vector<Occupant> OccupantsFromSections(const HostModel& host, std::uint64_t table_end) {
@@ -112,10 +118,13 @@ std::optional<std::uint64_t> FileOffsetOf(const HostModel& host, std::uint64_t a
 std::optional<std::uint64_t> HashTableSize(const HostModel& host, std::uint64_t tag, std::uint64_t offset) {
   auto word = [&](std::uint64_t at) { return host.bytes.Read<std::uint32_t>(at, host.header.order); };
   if (tag == kTagHash) {
-    const auto buckets = word(offset);
-    const auto chains = word(offset + 4);
+    // Words of 8 bytes on s390x (and Alpha, which nobody has); of the counts, the low halves are enough.
+    const bool is_wide = host.header.is_64 && host.header.machine == kMachineS390;
+    const std::uint64_t size = is_wide ? 8 : 4;
+    const auto buckets = word(offset + (is_wide ? 4 : 0));
+    const auto chains = word(offset + size + (is_wide ? 4 : 0));
     if (!buckets || !chains) return std::nullopt;
-    return 4 * (2 + std::uint64_t{*buckets} + *chains);
+    return size * (2 + std::uint64_t{*buckets} + *chains);
   }
   const auto buckets = word(offset);
   const auto first_symbol = word(offset + 4);
@@ -166,11 +175,13 @@ bool IsFiller(const HostModel& host, std::uint64_t begin, std::uint64_t end) {
   return gap && std::all_of(gap->begin(), gap->end(), [&](std::uint8_t byte) { return byte == *gap->begin(); });
 }
 
-// Does the table, one entry longer, still lie in the segment that maps it?
-bool StaysMapped(const HostModel& host, std::uint64_t table, std::uint64_t old_end, std::uint64_t new_end) {
+// Does the table, one entry longer, still lie in the segment that maps it, or else in none?
+bool StaysInSegment(const HostModel& host, std::uint64_t table, std::uint64_t old_end, std::uint64_t new_end) {
   for (const elf::Segment& segment : host.segments) {
-    if (segment.type != elf::kSegmentLoad || table < segment.offset || old_end > segment.offset + segment.filesz) continue;
-    return new_end <= segment.offset + segment.filesz;
+    if (segment.type != elf::kSegmentLoad || segment.filesz == 0) continue;
+    if (table >= segment.offset && old_end <= segment.offset + segment.filesz) return new_end <= segment.offset + segment.filesz;
+    // GNU strip would move such a segment away from the table, and out of step with its pages.
+    if (segment.offset >= old_end && segment.offset < new_end) return false;
   }
   return true;
 }
@@ -185,6 +196,25 @@ std::optional<std::uint32_t> FindUnusedEntry(const HostModel& host) {
 }
 
 Status NoRoom(std::string why) { return {ErrorCode::kUnsupported, std::move(why)}; }
+
+MovedSection Moved(const Occupant& occupant, const elf::Header& header) {
+  MovedSection moved;
+  moved.name = occupant.name;
+  moved.old_offset = occupant.offset;
+  moved.size = occupant.size;
+  moved.align = std::max<std::uint64_t>(occupant.align, 8);
+  moved.pointer_offset = occupant.pointer->file_offset + header.word_size();
+  return moved;
+}
+
+// patchelf makes the table longer, too. It moves what is in its way, going through the section headers until one lies further
+// behind; a section that left for the payload does, and hides those that follow it. So they leave as well, as far as patchelf (0.14
+// to 0.18) may reach: one more entry, and one for each note.
+std::uint64_t PatchelfReach(const HostModel& host) {
+  const auto notes = std::count_if(host.sections.begin(), host.sections.end(),
+                                   [](const elf::Section& section) { return section.type == elf::kSectionNote; });
+  return (1 + static_cast<std::uint64_t>(notes)) * host.header.segment_entry_size();
+}
 
 // Each program header of a note covers slid bytes only, or none.
 Status CheckHeadSegments(const HostModel& host, const std::vector<SlidRange>& slid) {
@@ -224,8 +254,8 @@ Status MakeElfRoom(const HostModel& host, ElfPlacement& placement) {
   if (header.segment_count + 1 >= elf::kExtendedSegmentCount) return NoRoom("there are too many program headers");
   const std::uint64_t table_end = header.segment_offset + std::uint64_t{header.segment_count} * header.segment_entry_size();
   const std::uint64_t need = header.segment_entry_size();
-  if (!StaysMapped(host, header.segment_offset, table_end, table_end + need))
-    return NoRoom("the segment that maps the program headers ends with them");
+  if (!StaysInSegment(host, header.segment_offset, table_end, table_end + need))
+    return NoRoom("a segment begins or ends right behind the program headers");
   if (header.section_offset != 0 && header.section_offset >= table_end && header.section_offset < table_end + need) {
     return NoRoom("the section headers follow the program headers");  // and tools that do not write them anew rely on the place
   }
@@ -241,17 +271,16 @@ Status MakeElfRoom(const HostModel& host, ElfPlacement& placement) {
   std::uint64_t taken = table_end + need;  // the end of what stands in its new place
   std::uint64_t known = table_end;         // the end of what has been looked at, in its old place
   for (const Occupant& occupant : occupants) {
-    if (occupant.offset >= taken) break;
+    if (occupant.offset >= taken) {
+      const bool is_hidden = !placement.moved.empty() && occupant.offset < table_end + need + PatchelfReach(host);
+      if (!is_hidden || occupant.pointer == nullptr) break;
+      placement.moved.push_back(Moved(occupant, header));
+      continue;
+    }
     if (!IsFiller(host, known, occupant.offset)) return NoRoom("unknown bytes follow the program headers");
     known = std::max(known, occupant.offset + occupant.size);
     if (occupant.pointer != nullptr) {
-      MovedSection moved;
-      moved.name = occupant.name;
-      moved.old_offset = occupant.offset;
-      moved.size = occupant.size;
-      moved.align = std::max<std::uint64_t>(occupant.align, 8);
-      moved.pointer_offset = occupant.pointer->file_offset + header.word_size();
-      placement.moved.push_back(std::move(moved));
+      placement.moved.push_back(Moved(occupant, header));
     } else if (occupant.slides) {
       const std::uint64_t end = occupant.offset + occupant.size + slide;
       if (occupant.offset < kFirstPage && end > kFirstPage)

@@ -16,6 +16,7 @@ namespace pannier {
 namespace {
 
 constexpr std::uint64_t kSectionSymbol = 3;  // STT_SECTION
+constexpr std::uint64_t kThreadLocal = 6;    // STT_TLS: its value is no address
 constexpr std::uint32_t kFirstReserved = elf::kReservedSectionNumbers;
 
 const elf::Segment* FindSegment(const HostModel& model, std::uint32_t type) {
@@ -66,10 +67,11 @@ std::uint64_t TakeSymbols(const Symbols& symbols, const elf::Section* table, Hos
     HostSymbol fact;
     fact.address = symbol.value();
     fact.section = symbol.shndx();
-    fact.is_section_symbol = static_cast<std::uint64_t>(symbol.type()) == kSectionSymbol;
+    const auto type = static_cast<std::uint64_t>(symbol.type());
+    fact.is_section_symbol = type == kSectionSymbol;
     fact.file_offset = table != nullptr ? table->offset + index * entry_size : 0;
     ++index;
-    if (fact.section != 0 && fact.section < kFirstReserved) model.symbols.push_back(fact);
+    if (fact.section != 0 && fact.section < kFirstReserved && type != kThreadLocal) model.symbols.push_back(fact);
   }
   return index;
 }

@@ -3,12 +3,13 @@
 
 usage: tests/elf_hosts_test.py BUILD_DIR
 
-Each host goes through all of sweep.py's checks, and comes out as the table says: mapped, in the file only, or refused, and why. Then
-a debugger and a core file must still find their way through a bundle. A host whose compiler is not on this machine is skipped.
+Each host goes through all of sweep.py's checks, and comes out as the table says: mapped, in the file only, or refused, and why.
+Then a debugger and a core file must still find their way through a bundle. A host whose compiler is not here is skipped.
 
 Exit status: 0 all as expected; 1 not.
 """
 
+import collections
 import concurrent.futures
 import os
 import pathlib
@@ -30,7 +31,8 @@ SOURCES = {
         int answer(int x) { return x * tables[1][0] + scratch[0]; }
         """,
     "bss.c": "char arena[64 << 20]; char *begin(void) { return arena; }",
-    "thread.c": "__thread int counter = 7; __thread char room[300]; int *count(void) { return &counter; } char *get(void) { return room; }",
+    "thread.c": "__thread int counter = 7; __thread char room[300];\n"
+                "int *count(void) { return &counter; } char *get(void) { return room; }",
     "versions.c": "int old_answer(void) { return 1; } int new_answer(void) { return 2; }\n"
                   '__asm__(".symver old_answer,answer@V1"); __asm__(".symver new_answer,answer@@V2");',
     "versions.map": "V1 { global: answer; local: *; }; V2 { global: answer; } V1;",
@@ -43,9 +45,13 @@ SOURCES = {
         .rela.dyn : { *(.rela.dyn) } .rela.plt : { *(.rela.plt) } .text : { *(.text*) } .eh_frame : { *(.eh_frame) }
         . = ALIGN(4096);
         .dynamic : { *(.dynamic) } .got : { *(.got*) } .data : { *(.data*) } }""",
+    # A symbol with the number of the first section, but not in it.
+    "ehdr.c": 'extern const char __ehdr_start[] __attribute__((visibility("hidden")));\n'
+              "const char *get(void) { return __ehdr_start; }",
     "empty.c": "",
     "main.c": "int main(void) { return 0; }",
-    "model.go": 'package main\nimport "C"\nimport "fmt"\n//export Answer\nfunc Answer(x int) string { return fmt.Sprint(x) }\nfunc main() {}\n',
+    "model.go": 'package main\nimport "C"\nimport "fmt"\n'
+                "//export Answer\nfunc Answer(x int) string { return fmt.Sprint(x) }\nfunc main() {}\n",
     "model.rs": '#[no_mangle] pub extern "C" fn answer(x: i32) -> i32 { println!("{x}"); x + 1 }\n',
     "debugged.c": "int inner(int x) {\n  return x * 2; /* line 2 */\n}\nint outer(int x) { return inner(x) + 1; }\n",
     "driver.c": """
@@ -72,7 +78,7 @@ PIE = refused("found a position-independent executable, expected a shared librar
 # Name, commands separated by "&&" (OUT: the host to make), what comes of it. A command's words are split at spaces.
 HOSTS = [
     ("gnu-ld", f"{GCC} model.c", MAPPED),
-    ("lld", f"clang -shared -fPIC -fuse-ld=lld -o OUT model.c", MAPPED),
+    ("lld", "clang -shared -fPIC -fuse-ld=lld -o OUT model.c", MAPPED),
     ("gold", f"{GCC} -fuse-ld=gold model.c", MAPPED),
     ("mold", f"{GCC} -fuse-ld=mold model.c", MAPPED),
     ("noseparate-code", f"{GCC} -Wl,-z,noseparate-code model.c", MAPPED),
@@ -96,22 +102,24 @@ HOSTS = [
     ("no-symbols-sysv", f"{GCC} -nostdlib -Wl,--hash-style=sysv,--build-id=none -fcf-protection=none empty.c", MAPPED),
     ("tls", f"{GCC} thread.c", MAPPED),
     ("versions", f"{GCC} -Wl,--version-script=versions.map versions.c", MAPPED),
+    ("ehdr-start", f"{GCC} ehdr.c", MAPPED),
     ("symbolic-now", f"{GCC} -Wl,-Bsymbolic,-z,now,-z,relro model.c", MAPPED),
     ("norelro-lazy", f"{GCC} -Wl,-z,lazy,-z,norelro model.c", MAPPED),
     ("execstack", f"{GCC} -Wl,-z,execstack model.c", MAPPED),
     ("omagic", f"{GCC} -nostdlib -Wl,-N model.c", ("file only", "a segment begins or ends right behind the program headers")),
     ("interpreter", f"{GCC} -Wl,--dynamic-linker=/lib64/ld-linux-x86-64.so.2 model.c", MAPPED),
     ("image-base", f"{GCC} -Wl,-Ttext-segment=0x10000000 model.c", MAPPED),
-    ("musl", f"musl-gcc -shared -fPIC -o OUT model.c", MAPPED),
+    ("musl", "musl-gcc -shared -fPIC -o OUT model.c", MAPPED),
     ("debug", f"{GCC} -g model.c", MAPPED),
     ("debug-compressed", f"{GCC} -g -gz model.c", MAPPED),
     ("emit-relocs", f"{GCC} -Wl,--emit-relocs model.c", MAPPED),
     ("stripped", f"{GCC} -s model.c", MAPPED),
     ("eu-stripped", f"{GCC} model.c && eu-strip OUT", MAPPED),
     ("llvm-stripped", f"{GCC} model.c && llvm-strip -s OUT", MAPPED),
-    ("patchelf-rpath", f"{GCC} model.c && patchelf --set-rpath /a/rather/long/path/that/does/not/fit/into/the/old/table OUT", MAPPED),
+    ("patchelf-rpath", f"{GCC} model.c && patchelf --set-rpath /a/path/that/does/not/fit/into/the/old/table OUT", MAPPED),
     ("patchelf-needed", f"{GCC} model.c && patchelf --add-needed libm.so.6 OUT", MAPPED),
-    ("patchelf-twice", f"{GCC} model.c && patchelf --add-needed libm.so.6 OUT && patchelf --set-soname libmodel-of-many.so.1 OUT", MAPPED),
+    ("patchelf-twice", f"{GCC} model.c && patchelf --add-needed libm.so.6 OUT && patchelf --set-soname libmany.so.1 OUT",
+     MAPPED),
     ("objcopy-section", f"{GCC} model.c && objcopy --add-section .extra=model.c OUT", MAPPED),
     ("sectionless", f"{GCC} model.c && llvm-objcopy --strip-sections OUT", MAPPED),
     ("sectionless-sysv", f"{GCC} -Wl,--hash-style=sysv model.c && llvm-objcopy --strip-sections OUT", MAPPED),
@@ -120,18 +128,24 @@ HOSTS = [
     ("rust", "rustc --crate-type=cdylib -o OUT model.rs", MAPPED),
     ("pinned", "gcc -shared -fPIC -nostdlib -Wl,--build-id=none -Wl,-T,pinned.lds -o OUT pinned.c", PINNED),
     *((triple, f"{triple}-gcc -shared -fPIC -o OUT model.c", MAPPED) for triple in
-      ("i686-linux-gnu", "aarch64-linux-gnu", "arm-linux-gnueabihf", "riscv64-linux-gnu", "powerpc64le-linux-gnu", "s390x-linux-gnu",
-       "powerpc-linux-gnu")),
+      ("i686-linux-gnu", "aarch64-linux-gnu", "arm-linux-gnueabihf", "riscv64-linux-gnu", "powerpc64le-linux-gnu",
+       "s390x-linux-gnu", "powerpc-linux-gnu")),
+    # Its .hash has words of 8 bytes.
+    ("s390x-sectionless",
+     "s390x-linux-gnu-gcc -shared -fPIC -Wl,--hash-style=sysv -o OUT model.c && llvm-objcopy --strip-sections OUT", MAPPED),
     ("executable", "gcc -no-pie -o OUT main.c", EXECUTABLE),
     ("static", "gcc -static -o OUT main.c", EXECUTABLE),
     ("pie", "gcc -pie -fPIE -o OUT main.c", PIE),
     ("static-pie", "gcc -static-pie -fPIE -o OUT main.c", PIE),
-    ("object", "gcc -c -o OUT model.c", refused("found a relocatable object, expected a shared library; link it with -shared first")),
-    ("archive", "gcc -c -o model.o model.c && ar rc OUT model.o", refused("found a static archive, expected an ELF shared library")),
-    ("debug-only", f"{GCC} -g model.c && objcopy --only-keep-debug OUT", refused("found a file of debug symbols, expected a shared library")),
+    ("object", "gcc -c -o OUT model.c",
+     refused("found a relocatable object, expected a shared library; link it with -shared first")),
+    ("archive", "gcc -c -o model.o model.c && ar rc OUT model.o",
+     refused("found a static archive, expected an ELF shared library")),
+    ("debug-only", f"{GCC} -g model.c && objcopy --only-keep-debug OUT",
+     refused("found a file of debug symbols, expected a shared library")),
     ("overlay", f"{GCC} model.c && dd if=main.c of=OUT bs=28 count=1 oflag=append conv=notrunc",
-     refused("found 28 bytes behind the end of the ELF file (an overlay, at N), expected none; whoever reads them from the file's end would "
-             "no longer find them")),
+     refused("found 28 bytes behind the end of the ELF file (an overlay, at N), expected none; whoever reads them from the file's "
+             "end would no longer find them")),
     ("text", "cp main.c OUT", refused("found a file of unknown format, expected an ELF shared library")),
     ("nothing", "cp empty.c OUT", refused("found a file of unknown format, expected an ELF shared library")),
 ]
@@ -167,10 +181,10 @@ class HostsTest:
             (self.sources / name).write_text(text)
         self.sweep = sweep.Sweep(build_folder, folder)
         self.folder = folder
-        self.failures = 0
+        self.counts = collections.Counter()
 
     def line(self, status, name, text=""):
-        self.failures += status == "FAILED"
+        self.counts[status] += 1
         print(f"{status:8}{name:24}{text}", flush=True)
 
     def check_host(self, number, host):
@@ -207,18 +221,19 @@ class HostsTest:
         """Lines and a backtrace from inside a bundle; its build id in a core file."""
         if not (shutil.which("gdb") and shutil.which("eu-unstrip")):
             return self.line("skipped", "gdb", "no gdb or no eu-unstrip")
-        for command in ("gcc -g -O0 -shared -fPIC -Wl,--build-id=sha1 -o libdebugged.so debugged.c", "gcc -g -o driver driver.c -ldl"):
+        for command in ("gcc -g -O0 -shared -fPIC -Wl,--build-id=sha1 -o libdebugged.so debugged.c",
+                        "gcc -g -o driver driver.c -ldl"):
             subprocess.run(command.split(), cwd=self.sources, check=True)
         bundle, core = self.folder / "libdebugged.so", self.folder / "core"
         payload = self.sweep.payload
-        done = sweep.run(self.sweep.pannier, "embed", self.sources / "libdebugged.so", "--graph", payload / "graph.json", "--params",
-                         payload / "small.params", "-o", bundle)
+        done = sweep.run(self.sweep.pannier, "embed", self.sources / "libdebugged.so", "--graph", payload / "graph.json",
+                         "--params", payload / "small.params", "-o", bundle)
         self.expect("embed, to be debugged", str(done.status), "^0$")
         commands = ["set breakpoint pending on", "break inner", f"run {bundle}", "backtrace", f"generate-core-file {core}", "kill"]
         gdb = ["gdb", "-nx", "-batch", "-iex", "set debuginfod enabled off"]
         shown = sweep.run(*gdb, *(word for command in commands for word in ("-ex", command)), self.sources / "driver")
-        self.expect("gdb", shown.text, r"Breakpoint 1, inner \(x=20\) at .*debugged\.c:2", r"#1 .* in outer \(x=20\) at .*debugged\.c:4",
-                    r"#2 .* in main .* at .*driver\.c:5")
+        frames = [r"#0 .*inner \(x=20\) at .*debugged\.c:2", r"#1 .* in outer \(x=20\) at .*debugged\.c:4"]
+        self.expect("gdb", shown.text, "Breakpoint 1, inner", *frames, r"#2 .* in main .* at .*driver\.c:5")
         build_id, end = sweep.Elf(bundle).build_id()
         notes = sweep.run("readelf", "-n", bundle)
         self.expect("build id, readelf", notes.text, build_id.hex())
@@ -226,9 +241,9 @@ class HostsTest:
         modules = sweep.run("eu-unstrip", "-n", f"--core={core}")
         self.expect("build id, core file", modules.text, rf"(?m)^0x\S+ {build_id.hex()}@\S+ .*libdebugged\.so")
         shown = sweep.run(*gdb, "-ex", "backtrace", self.sources / "driver", core)
-        self.expect("gdb, core file", shown.text, r"#0 .*inner \(x=20\) at .*debugged\.c:2", r"#1 .* in outer \(x=20\) at .*debugged\.c:4")
-        payload = sweep.run(self.sweep.pannier, "embed", core, "--graph", payload / "graph.json", "-o", self.folder / "core.bundle")
-        self.expect("core file as a host", f"{payload.status}: {payload.text}", "^2: .*: found a core file, expected a shared library$")
+        self.expect("gdb, core file", shown.text, *frames)
+        done = sweep.run(self.sweep.pannier, "embed", core, "--graph", payload / "graph.json", "-o", self.folder / "core.bundle")
+        self.expect("core file as a host", f"{done.status}: {done.text}", "^2: .*: found a core file, expected a shared library$")
 
 
 def main():
@@ -240,8 +255,8 @@ def main():
         test.check_hosts()
         test.check_not_a_file()
         test.check_debuggers()
-    print(f"{test.failures} failed")
-    return 1 if test.failures else 0
+    print(f"{test.counts['ok']} ok, {test.counts['FAILED']} failed, {test.counts['skipped']} skipped")
+    return 1 if test.counts["FAILED"] else 0
 
 
 if __name__ == "__main__":

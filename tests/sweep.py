@@ -56,8 +56,9 @@ TOOLS = {
     "patchelf --set-rpath": ["patchelf", "--set-rpath", "RPATH"],
 }
 
-PT_LOAD, PT_NOTE = 1, 4
-ET_DYN, DF_1_PIE, DT_FLAGS_1, PT_DYNAMIC, PT_INTERP = 3, 0x08000000, 0x6FFFFFFB, 2, 3
+ET_DYN = 3
+PT_LOAD, PT_DYNAMIC, PT_NOTE = 1, 2, 4
+DT_FLAGS_1, DF_1_PIE = 0x6FFFFFFB, 0x08000000
 
 
 @dataclasses.dataclass
@@ -71,8 +72,8 @@ class Run:
 
 def run(*command, environment=None):
     try:
-        done = subprocess.run([str(word) for word in command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                              timeout=TIME_LIMIT, env=environment, start_new_session=True)
+        done = subprocess.run([str(word) for word in command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, timeout=TIME_LIMIT, env=environment, start_new_session=True)
     except subprocess.TimeoutExpired:
         return Run(-1, f"no end after {TIME_LIMIT} s")
     return Run(done.returncode, done.stdout.decode("utf-8", "replace").strip())
@@ -102,7 +103,7 @@ class Elf:
             self.segments.append((kind, flags, start, address, in_file, in_memory))
 
     def image(self):
-        """What the OS maps: headers' meaning, and digests of each segment without the ELF header and the program headers' own bytes."""
+        """What the OS maps: the program headers' meaning, and digests of the segments without ELF header and program headers."""
         digests = []
         for kind, _, start, _, in_file, _ in self.segments:
             if kind != PT_LOAD:
@@ -116,11 +117,11 @@ class Elf:
         return [(s[0], s[1], s[3], s[4], s[5]) for s in self.segments], digests
 
     def is_executable(self):
-        entry = self.order + ("QQ" if self.is_64 else "II")
+        entry = struct.Struct(self.order + ("QQ" if self.is_64 else "II"))
         for kind, _, start, _, in_file, _ in self.segments:
             if kind != PT_DYNAMIC:
                 continue
-            for tag, value in struct.iter_unpack(entry, self.data[start:start + in_file // struct.calcsize(entry) * struct.calcsize(entry)]):
+            for tag, value in entry.iter_unpack(self.data[start:start + in_file // entry.size * entry.size]):
                 if tag == DT_FLAGS_1:
                     return value & DF_1_PIE != 0
         return False
@@ -140,8 +141,8 @@ class Elf:
 
 def write_payload(folder):
     """A graph and two .params files: one small, one that compresses."""
-    graph = json.dumps({"nodes": [{"op": "null", "name": f"p{i}", "inputs": []} for i in range(20)], "arg_nodes": [], "heads": [[0, 0, 0]]})
-    (folder / "graph.json").write_text(graph)
+    nodes = [{"op": "null", "name": f"p{i}", "inputs": []} for i in range(20)]
+    (folder / "graph.json").write_text(json.dumps({"nodes": nodes, "arg_nodes": [], "heads": [[0, 0, 0]]}))
     tensors = {
         "small": [("fc1.weight", 2, 32, (17, 33), struct.pack("<561f", *((i * 7919 % 1009) / 8 - 50 for i in range(561)))),
                   ("int8", 0, 8, (300,), bytes((i * 7 + 1) % 256 for i in range(300))),
@@ -212,12 +213,22 @@ def lint(path):
     """eu-elflint's findings and how often each occurs, without what names one place: section numbers, addresses."""
     text = run("eu-elflint", "--gnu-ld", path).text
     text = re.sub(r"section \[ *\d+\]", "section", text)
-    text = re.sub(r"0x[0-9a-f]+|\d+", "N", text)
+    text = re.sub(r"0x[0-9a-f]+|\b\d+\b", "N", text)
     return collections.Counter(line for line in text.splitlines() if line != "No errors")
 
 
+def new_findings(before, after):
+    """Those that the bare library does not have; another word about a symbol that it finds fault with there is not new."""
+    faulty = {match.group() for line in before if (match := re.match(r".*: symbol N \(.+?\):", line))}
+    return {line: count for line, count in (after - before).items() if not any(line.startswith(symbol) for symbol in faulty)}
+
+
 def dynamic_symbols(path):
-    return re.sub(r"^.*\.dynsym.*$", "", run("readelf", "-W", "--dyn-syms", path).text, flags=re.M).strip()
+    """As the section headers lead to them, and as the dynamic section does."""
+    text = "".join(run("readelf", "-W", *words, "--dyn-syms", path).text + "\n" for words in ([], ["-D"]))
+    # An index that no section had may now be one of ours.
+    text = re.sub(r" +(?:bad section index\[ *(\d+)\])?", r" \1", text)
+    return re.sub(r"^.*(\.dynsym|readelf: ).*$", "", text, flags=re.M)
 
 
 def without(text, *words):
@@ -258,9 +269,9 @@ class Library:
             self.environment["LD_LIBRARY_PATH"] = os.path.dirname(self.path)
             self.bare_load = self.probe("dlopen", self.bare)
         if "undefined symbol" in self.bare_load.text:
-            symbols = re.findall(r" GLOBAL +\S+ +UND ([^@\s]+)$", dynamic_symbols(self.bare), flags=re.M)
+            symbols = set(re.findall(r" GLOBAL +\S+ +UND ([^@\s]+)$", dynamic_symbols(self.bare), flags=re.M))
             source, stubs = self.folder / "stubs.s", self.folder / "stubs.so"
-            source.write_text(".bss\n" + "".join(f'.globl "{symbol}"\n"{symbol}": .skip 256\n' for symbol in symbols))
+            source.write_text(".bss\n" + "".join(f'.globl "{symbol}"\n"{symbol}": .skip 256\n' for symbol in sorted(symbols)))
             if run("cc", "-shared", "-nostdlib", source, "-o", stubs):
                 with_stubs = {**self.environment, "LD_PRELOAD": str(stubs)}
                 without_stubs, self.environment = self.environment, with_stubs
@@ -294,7 +305,9 @@ class Library:
         self.elf = Elf(self.bare)
         # The old path still leads to the library's own dependencies.
         old_rpath = run("patchelf", "--print-rpath", self.bare)
-        self.longer_rpath = "/nowhere/in/particular:" + (old_rpath.text.replace("$ORIGIN", os.path.dirname(self.path)) if old_rpath else "")
+        self.longer_rpath = "/nowhere/in/particular:"
+        if old_rpath:
+            self.longer_rpath += old_rpath.text.replace("$ORIGIN", os.path.dirname(self.path))
         self.check_bundle()
         for tool, command in TOOLS.items():
             self.check_tool(tool, command)
@@ -309,17 +322,19 @@ class Library:
             self.fail("load", wrong)
         if not self.bare_load:
             same = self.probe("dlopen", self.bundle)
-            if (same.status, without(same.text, self.bundle)) != (self.bare_load.status, without(self.bare_load.text, self.bare)):
-                self.fail("dlopen", f"bare: {self.bare_load.status} {self.bare_load.text[-200:]}; bundle: {same.status} {same.text[-200:]}")
+            said, said_bare = (generalised(without(probed.text, path.parent))
+                               for probed, path in ((same, self.bundle), (self.bare_load, self.bare)))
+            if (same.status, said) != (self.bare_load.status, said_bare):
+                self.fail("dlopen", f"bare: {self.bare_load.status} {said_bare[-200:]}; bundle: {same.status} {said[-200:]}")
         self.facts["loads after"] = bool(self.bare_load) and not self.failures
         if dynamic_symbols(self.bare) != dynamic_symbols(self.bundle):
             self.fail("symbols", "the dynamic symbols differ")
-        if new := lint(self.bundle) - lint(self.bare):
-            self.fail("eu-elflint", "; ".join(f"{count} times {line}" for line, count in new.most_common(3)))
+        if new := new_findings(lint(self.bare), lint(self.bundle)):
+            self.fail("eu-elflint", "; ".join(f"{count} times {line}" for line, count in list(new.items())[:3]))
         old, old_end = self.elf.build_id()
         new, new_end = Elf(self.bundle).build_id()
         if old != new or old_end <= 4096 < new_end:
-            self.fail("build id", f"found {new.hex() if new else new} up to {new_end}, expected {old.hex() if old else old} up to {old_end}")
+            self.fail("build id", f"found {new} up to {new_end}, expected {old} up to {old_end}")
         verified = run(self.sweep.pannier, "verify", self.bundle)
         if not verified:
             self.fail("verify", verified.text[-300:])
@@ -351,13 +366,16 @@ class Library:
             shutil.copyfile(source, target)
         applied = run(*command, changed)
         bare_applied = run(*command, bare)
-        wrong = []  # (check, reason, what the bare library would have to show for it)
+        # eu-strip says "illformed file" and exits with 0.
+        refuses_bare = not bare_applied or (bare_applied.text != "" and digest(bare) == digest(self.bare))
+        said_bare = generalised(without(bare_applied.text, bare))[:100]
+        wrong = []  # what, and whether the bare library shows that it is the tool's fault
         if not applied:
-            if bare_applied:
+            if not refuses_bare:
                 self.fail(tool, f"the tool failed: {applied.text[-300:]}")
                 self.tools[tool] = "failed"
             else:
-                self.tools[tool] = f"explained: it refuses the bare library, too: {generalised(without(bare_applied.text, bare))[:100]}"
+                self.tools[tool] = f"explained: it refuses the bare library, too: {said_bare}"
             return
 
         # They remove all sections that are not mapped.
@@ -375,7 +393,7 @@ class Library:
             pass
         elif tool.startswith("patchelf"):
             if verified.status != 1 and not is_same:
-                wrong.append((f"verify --image: status {verified.status}, expected 1 (the dynamic section is another): {verified.text[-200:]}", False))
+                wrong.append((f"verify --image: status {verified.status}, expected 1: {verified.text[-200:]}", False))
         elif not verified:
             differs = Elf(bare).image() != self.elf.image()
             wrong.append((f"verify --image: {verified.text[-300:]}", differs))
@@ -389,10 +407,11 @@ class Library:
         elif done.status != 2 or restored.exists() or is_same or not ("cannot be restored" in done.text or drops_payload):
             wrong.append((f"restore: status {done.status}: {done.text[-300:]}", False))
 
-        for reason, is_explained in wrong:
-            if not is_explained:
-                self.fail(tool, reason)
-        if any(not is_explained for _, is_explained in wrong):
+        unexplained = [reason for reason, is_explained in wrong if not is_explained]
+        if wrong and refuses_bare:
+            self.tools[tool] = f"explained: it refuses the bare library: {said_bare}"
+        elif unexplained:
+            self.failures += [(tool, reason) for reason in unexplained]
             self.tools[tool] = "failed"
         elif wrong:
             self.tools[tool] = "explained: it harms the bare library, too: " + generalised(wrong[0][0]).split(":")[0]
@@ -426,7 +445,8 @@ class Sweep:
             library.fail("sweep.py", repr(error))
         finally:
             shutil.rmtree(folder)
-        return {"library": path, "seconds": time.monotonic() - start, "failures": library.failures, "tools": library.tools, **library.facts}
+        seconds = time.monotonic() - start
+        return {"library": path, "seconds": seconds, "failures": library.failures, "tools": library.tools, **library.facts}
 
 
 def print_counter(title, counter):
@@ -478,9 +498,10 @@ def main():
     paths, skipped = find_libraries(arguments.paths)
     chosen = choose_libraries(paths, arguments.sample, skipped)
     results = []
-    with tempfile.TemporaryDirectory(prefix="pannier-sweep-") as folder, concurrent.futures.ThreadPoolExecutor(arguments.jobs) as pool:
+    with (tempfile.TemporaryDirectory(prefix="pannier-sweep-") as folder,
+          open(arguments.json or os.devnull, "w", buffering=1) as log,
+          concurrent.futures.ThreadPoolExecutor(arguments.jobs) as pool):
         sweep = Sweep(arguments.build.resolve(), pathlib.Path(folder))
-        log = open(arguments.json or os.devnull, "w", buffering=1)
         for number, result in enumerate(pool.map(sweep.check, range(len(chosen)), chosen)):
             results.append(result)
             print(json.dumps(result), file=log)
@@ -488,7 +509,6 @@ def main():
                 print(f"FAILED {result['library']}: {check}: {reason}", file=sys.stderr)
             if sys.stderr.isatty() or number % 100 == 99:
                 print(f"{number + 1} of {len(chosen)}", file=sys.stderr, end="\r" if sys.stderr.isatty() else "\n")
-        log.close()
     return 0 if report(results, skipped) else 1
 
 
