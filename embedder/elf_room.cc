@@ -208,8 +208,8 @@ MovedSection Moved(const Occupant& occupant, const elf::Header& header) {
 }
 
 // patchelf makes the table longer, too. It moves what is in its way, going through the section headers until one lies further
-// behind; a section that left for the payload does, and hides those that follow it. So they leave as well, as far as patchelf (0.14
-// to 0.18) may reach: one more entry, and one for each note.
+// behind; a section that left for the payload does, and hides those that follow it. So they leave as well, as far as patchelf may
+// reach (seen with 0.14): one more entry, and one for each note.
 std::uint64_t PatchelfReach(const HostModel& host) {
   const auto notes = std::count_if(host.sections.begin(), host.sections.end(),
                                    [](const elf::Section& section) { return section.type == elf::kSectionNote; });

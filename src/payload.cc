@@ -87,7 +87,7 @@ Result<Payload> FindPayload(ByteView file) {
 
 Status NoPayload() {
   return {ErrorCode::kNotABundle,
-          "not a bundle: it carries no pannier payload (never embedded, or removed by a tool such as llvm-strip)"};
+          "not a bundle: it carries no pannier payload (never embedded, or removed by a tool such as llvm-strip or eu-strip)"};
 }
 
 }  // namespace pannier
