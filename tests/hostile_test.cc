@@ -109,7 +109,7 @@ TEST_CASE("damage to a bundle whose sections are found by name") {
          NameTable(i)[LoadInteger<std::uint32_t>(SectionHeader(i, ".tvm.anchor"), ByteOrder::kLittle) + 5] = 'x';
        },
        Seal::kNothing, ErrorCode::kNotABundle,
-       "not a bundle: it carries no pannier payload (never embedded, or removed by a tool such as llvm-strip)"},
+       "not a bundle: it carries no pannier payload (never embedded, or removed by a tool such as llvm-strip or eu-strip)"},
       {"graph's section of another size", [](const Image& i) { Put64(SectionHeader(i, ".tvm.graph") + kSectionSize, 52); },
        Seal::kNothing, ErrorCode::kMalformed, "section .tvm.graph: found none of 53 bytes in the file"},
       {"manifest's section misaligned",
