@@ -20,8 +20,10 @@ alignas(kDataAlignment) constexpr std::uint8_t kNoBytes[kDataAlignment] = {};
 
 // The size of the units whose bytes change places on a big-endian machine; 1 when none do.
 std::size_t SwapUnit(DataType dtype) {
+  constexpr std::uint8_t kComplex = 5;  // two numbers side by side
   if (kNativeOrder == ByteOrder::kLittle) return 1;
-  return dtype.bits % 8 == 0 && IsPowerOfTwo(dtype.bits) ? dtype.bits / 8U : 1;
+  const unsigned bits = dtype.code == kComplex ? dtype.bits / 2U : dtype.bits;
+  return bits % 8 == 0 && IsPowerOfTwo(bits) ? bits / 8U : 1;
 }
 
 void SwapBytes(std::uint8_t* bytes, std::uint64_t size, std::size_t unit) {

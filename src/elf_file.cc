@@ -1,6 +1,7 @@
 // ELF header, program headers and section headers, parsed with every field checked before it is used.
 #include "src/elf_file.h"
 
+#include <algorithm>
 #include <cstring>
 #include <string>
 
@@ -8,6 +9,9 @@
 
 namespace pannier::elf {
 namespace {
+
+// Without a limit, many sections could each have the whole table for a name, and looking for its end took quadratic time.
+constexpr std::size_t kMaxSectionName = 4096;
 
 constexpr std::uint8_t kMagic[4] = {0x7f, 'E', 'L', 'F'};
 
@@ -105,7 +109,10 @@ Status ReadNames(ByteView file, const Header& header, std::vector<Section>& sect
     if (at == 0 && strings.empty()) continue;
     if (at >= strings.size())
       return Malformed(StrCat("section ", i, ": name: found offset ", at, ", expected less than ", strings.size()));
-    const void* end = std::memchr(strings.data() + at, 0, strings.size() - at);
+    const std::size_t left = strings.size() - at;
+    const void* end = std::memchr(strings.data() + at, 0, std::min(left, kMaxSectionName + 1));
+    if (end == nullptr && left > kMaxSectionName)
+      return Malformed(StrCat("section ", i, ": name: found more than ", kMaxSectionName, " bytes"));
     if (end == nullptr) return Malformed(StrCat("section ", i, ": name: found no terminating zero in the name table"));
     const auto length = static_cast<std::size_t>(static_cast<const std::uint8_t*>(end) - (strings.data() + at));
     sections[i].name = strings.text().substr(at, length);

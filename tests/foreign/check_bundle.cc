@@ -36,7 +36,8 @@ struct Pattern {
   const char* name;
   DataType dtype;
   std::vector<std::int64_t> shape;
-  std::uint64_t (*bits)(std::uint64_t i);  // of value i, as an integer of its size; lanes are values
+  std::uint64_t (*bits)(
+      std::uint64_t i);  // of value i, as an integer of its size; lanes and the halves of a complex number are values
 };
 
 template <typename Integer, typename Float>
@@ -63,14 +64,21 @@ const Pattern kPatterns[] = {
     {"uint16x4", {1, 16, 4}, {33}, [](std::uint64_t i) { return i * 259 + 1; }},
     {"bfloat16", {4, 16, 1}, {4, 10}, [](std::uint64_t i) { return 0x3F81 + i; }},
     {"bool", {1, 1, 1}, {9}, [](std::uint64_t i) { return i % 2; }},
+    {"complex64", {5, 64, 1}, {6}, [](std::uint64_t i) { return BitsOf<std::uint32_t>(static_cast<float>(i) - 2.5F); }},
     {"scalar", {2, 32, 1}, {}, [](std::uint64_t) { return BitsOf<std::uint32_t>(-1234.5F); }},
     {"empty", {2, 32, 1}, {0, 3}, [](std::uint64_t) { return std::uint64_t{0}; }},
 };
 
-std::size_t ValueSize(const Pattern& pattern) { return std::max<std::size_t>(pattern.dtype.bits / 8, 1); }
+constexpr std::uint8_t kComplex = 5;
+
+std::size_t ValuesPerElement(const Pattern& pattern) { return pattern.dtype.code == kComplex ? 2 : 1; }
+
+std::size_t ValueSize(const Pattern& pattern) {
+  return std::max<std::size_t>(pattern.dtype.bits / 8 / ValuesPerElement(pattern), 1);
+}
 
 std::size_t ValueCount(const Pattern& pattern) {
-  std::size_t count = pattern.dtype.lanes;
+  std::size_t count = pattern.dtype.lanes * ValuesPerElement(pattern);
   for (std::int64_t dimension : pattern.shape) count *= static_cast<std::size_t>(dimension);
   return count;
 }

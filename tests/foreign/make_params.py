@@ -15,6 +15,7 @@ def tensors():
     yield "uint16x4", 1, 16, 4, (33,), struct.pack("<132H", *(i * 259 + 1 for i in range(132)))
     yield "bfloat16", 4, 16, 1, (4, 10), struct.pack("<40H", *(0x3F81 + i for i in range(40)))
     yield "bool", 1, 1, 1, (9,), bytes(i % 2 for i in range(9))
+    yield "complex64", 5, 64, 1, (6,), struct.pack("<12f", *(i - 2.5 for i in range(12)))
     yield "scalar", 2, 32, 1, (), struct.pack("<f", -1234.5)
     yield "empty", 2, 32, 1, (0, 3), b""
 
