@@ -7,12 +7,14 @@
 #include <utility>
 
 #include "embedder/elf_room.h"
+#include "embedder/image_elf.h"
 #include "src/format.h"
 #include "src/text.h"
 
 namespace pannier {
 namespace {
 
+constexpr std::size_t kMaxOwnSections = 32;  // further artifacts share .tvm.extra
 constexpr std::uint64_t kPage = 4096;
 constexpr std::uint64_t kLargePage = 65536;
 constexpr std::uint64_t kLargestAlign = std::uint64_t{1} << 30;
@@ -267,9 +269,21 @@ void EditSectionSymbols(const HostModel& host, const ElfPlacement& placement, Ed
   });
 }
 
-// The section header table and its names, written anew behind the payload.
-void WriteSectionHeaders(const HostModel& host, const ElfPlacement& placement, const std::vector<PlannedSection>& ours,
-                         std::uint64_t payload_end, EditPlan& plan, Edits& edits) {
+// A moved section's bytes as they are to stand in the payload.
+std::vector<std::uint8_t> MovedBytes(const HostModel& host, const ElfPlacement& placement, const MovedSection& section) {
+  const ByteView old = *host.bytes.Slice(section.old_offset, section.size);
+  std::vector<std::uint8_t> bytes(old.begin(), old.end());
+  ForEachSectionSymbol(host, placement, [&](std::uint64_t field, std::uint64_t address) {
+    if (field < section.old_offset || !FitsWithin(field - section.old_offset, host.header.word_size(), section.size)) return;
+    elf::EncodeWord(host.header, address, bytes.data() + (field - section.old_offset));
+  });
+  return bytes;
+}
+
+// The section header table and its names, written anew behind the payload; answers with the sections.
+std::vector<elf::Section> WriteSectionHeaders(const HostModel& host, const ElfPlacement& placement,
+                                              const std::vector<PlannedSection>& ours, std::uint64_t payload_end, EditPlan& plan,
+                                              Edits& edits) {
   const elf::Header& header = host.header;
   std::vector<elf::Section> sections = host.sections;
   const elf::Section& old_names = host.sections[header.name_section];
@@ -296,25 +310,26 @@ void WriteSectionHeaders(const HostModel& host, const ElfPlacement& placement, c
     section.align = planned.align;
     sections.push_back(section);
   }
-  plan.tail_offset = payload_end;
   elf::Section& new_names = sections[header.name_section];
-  new_names.offset = plan.tail_offset;
+  new_names.offset = payload_end;
   new_names.size = names.size();
-  const std::uint64_t table_offset = AlignUp(plan.tail_offset + names.size(), 8);
+  const std::uint64_t table_offset = AlignUp(payload_end + names.size(), 8);
 
   const auto count = static_cast<std::uint32_t>(sections.size());
   const bool extended = count >= elf::kReservedSectionNumbers;
   if (extended) sections[0].size = count;
-  plan.tail = std::move(names);
-  plan.tail.resize(static_cast<std::size_t>(table_offset - plan.tail_offset));
-  const std::size_t table_start = plan.tail.size();
-  plan.tail.resize(table_start + sections.size() * header.section_entry_size());
+  AddedBytes tail = {"section headers", payload_end, std::move(names)};
+  tail.bytes.resize(static_cast<std::size_t>(table_offset - payload_end));
+  const std::size_t table_start = tail.bytes.size();
+  tail.bytes.resize(table_start + sections.size() * header.section_entry_size());
   for (std::size_t i = 0; i < sections.size(); ++i) {
-    elf::EncodeSection(header, sections[i], plan.tail.data() + table_start + i * header.section_entry_size());
+    elf::EncodeSection(header, sections[i], tail.bytes.data() + table_start + i * header.section_entry_size());
   }
-  plan.sections = std::move(sections);
+  plan.file_size = payload_end + tail.bytes.size();
+  plan.added.push_back(std::move(tail));
   edits.Word(header.section_offset_field(), table_offset);
   edits.Half(header.section_count_field(), extended ? 0 : static_cast<std::uint16_t>(count));
+  return sections;
 }
 
 }  // namespace
@@ -326,6 +341,7 @@ Result<ElfPlacement> PlaceElfPayload(const HostModel& host) {
     return Refuse("found section headers without names, expected both or none");
 
   ElfPlacement placement;
+  placement.own_sections = kMaxOwnSections;
   placement.anchor_offset = AlignUp(host.bytes.size(), kTensorAlignment);
   Status room = PlaceSegment(host, placement);
   if (room.ok()) room = MakeElfRoom(host, placement);
@@ -336,6 +352,7 @@ Result<ElfPlacement> PlaceElfPayload(const HostModel& host) {
                            "); embed before section headers are removed"));
     }
     placement = ElfPlacement();
+    placement.own_sections = kMaxOwnSections;
     placement.why_not_mapped = room.message();
     placement.anchor_offset = AlignUp(host.bytes.size(), kPage);
   }
@@ -347,31 +364,25 @@ Result<EditPlan> PlanElf(const HostModel& host, const ElfPlacement& placement, c
   const std::uint64_t payload_size = sections.back().offset + sections.back().size;
   const std::uint64_t payload_end = placement.anchor_offset + payload_size;
   EditPlan plan;
-  plan.segments = host.segments;
+  plan.pieces = {{0, host.bytes.size(), 0}};
+  plan.file_size = payload_end;
+  std::vector<elf::Segment> segments = host.segments;
+  std::vector<elf::Section> new_sections;
   Edits edits(host.header);
   if (placement.is_mapped) {
-    plan.segments = NewSegments(host, placement, payload_size);
-    EditSegments(host, plan.segments, edits);
+    segments = NewSegments(host, placement, payload_size);
+    EditSegments(host, segments, edits);
     EditSlidBytes(host, placement, edits);
     EditPointers(placement, edits);
     EditSectionSymbols(host, placement, edits);
   }
-  plan.tail_offset = payload_end;
-  if (!host.sections.empty()) WriteSectionHeaders(host, placement, sections, payload_end, plan, edits);
-  plan.file_size = plan.tail_offset + plan.tail.size();
+  for (const MovedSection& section : placement.moved)
+    plan.added.push_back({section.name, placement.anchor_offset + section.payload_offset, MovedBytes(host, placement, section)});
+  if (!host.sections.empty()) new_sections = WriteSectionHeaders(host, placement, sections, payload_end, plan, edits);
   PANNIER_CHECK_OK(CheckLimits(host, placement, payload_size, plan.file_size));
   plan.edits = edits.Take();
+  plan.image = ElfImage(host.bytes, host.header, segments, new_sections, placement.anchor_address);
   return plan;
-}
-
-std::vector<std::uint8_t> MovedBytes(const HostModel& host, const ElfPlacement& placement, const MovedSection& section) {
-  const ByteView old = *host.bytes.Slice(section.old_offset, section.size);
-  std::vector<std::uint8_t> bytes(old.begin(), old.end());
-  ForEachSectionSymbol(host, placement, [&](std::uint64_t field, std::uint64_t address) {
-    if (field < section.old_offset || !FitsWithin(field - section.old_offset, host.header.word_size(), section.size)) return;
-    elf::EncodeWord(host.header, address, bytes.data() + (field - section.old_offset));
-  });
-  return bytes;
 }
 
 }  // namespace pannier
