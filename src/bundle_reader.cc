@@ -293,7 +293,8 @@ Status BundleReader::CheckIndexRanges() const {
   const format::IndexRange& spans = *manifest_->image()->spans();
   if (spans.size() % SpanRecord::kSize != 0)
     return Malformed(StrCat("image spans: found ", spans.size(), " bytes, expected records of ", SpanRecord::kSize));
-  if (!IsAligned(manifest_->image()->segments()->Data())) return Malformed("image: segments: found them misaligned");
+  if (manifest_->image()->segments()->size() != 0 && !IsAligned(manifest_->image()->segments()->Data()))
+    return Malformed("image: segments: found them misaligned");
   return {};
 }
 
