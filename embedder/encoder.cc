@@ -18,7 +18,7 @@
 namespace pannier {
 namespace {
 
-constexpr std::uint64_t kWindow = 4 << 20;  // of the input
+constexpr std::uint64_t kWindow = 3 << 20;  // of the input
 constexpr std::size_t kWindows = 4;         // in memory: read, encoded, written, and one that the file's digest may lag behind
 constexpr std::size_t kMaxJobs = 4096;      // of a window: chunks may be small, and each takes memory
 constexpr std::size_t kGroup = 2;           // chunks that one thread encodes at a time, so that digests run side by side
@@ -54,7 +54,7 @@ struct Job {
   std::size_t piece = 0;
   bool is_first = false;  // of its piece
   ByteView original;
-  std::size_t compressed_at = 0;  // where it has room in Window::compressed
+  std::size_t compressed_at = 0;  // where there is room for it once compressed
   ByteView stored;
   std::uint64_t payload_offset = 0;
   ChunkRecord record;
@@ -66,8 +66,8 @@ struct Window {
   std::size_t size = 0;
   std::vector<Job> jobs;
   bool has_work = false;  // for EncodeGroup
+  std::size_t compressed_room = 0;
   std::vector<std::uint8_t> original;
-  std::vector<std::uint8_t> compressed;
 };
 
 // Encoding gains when it saves at least this share: less is not worth losing the view straight into the file.
@@ -150,7 +150,9 @@ class PieceEncoder {
       for (const Job& job : next.jobs) AppendChunkRecord(artifact_.chunk_table, job.record);
       PlanWindow(next);
       empty = next.size == 0 ? empty + 1 : 0;
-      PANNIER_CHECK_OK(RunTasks(next, current, previous));
+      std::vector<std::uint8_t>& compressed = compressed_[step % compressed_.size()];
+      if (compressed.size() < current.compressed_room) compressed.resize(current.compressed_room);
+      PANNIER_CHECK_OK(RunTasks(next, current, compressed.data(), previous));
       HandToDigester(step + 1);
       for (Job& job : current.jobs) Place(job);
       if (options_.progress && target_.file != nullptr) options_.progress(previous.size);
@@ -167,7 +169,7 @@ class PieceEncoder {
     window.has_work = false;
     const std::uint64_t limit = std::min(window.begin + kWindow, file_.size());
     std::uint64_t end = limit;
-    std::size_t room = 0;
+    window.compressed_room = 0;
     while (piece_ < pieces_.size()) {
       const Piece& piece = pieces_[piece_];
       if (done_ == piece.size) {
@@ -185,24 +187,23 @@ class PieceEncoder {
       job.piece = piece_;
       job.is_first = done_ == 0;
       job.original = ByteView(window.original.data() + (begin - window.begin), static_cast<std::size_t>(size));
-      job.compressed_at = room;
+      job.compressed_at = window.compressed_room;
       job.stored = job.original;
-      if (piece.compress) room += ZSTD_compressBound(job.original.size());
+      if (piece.compress) window.compressed_room += ZSTD_compressBound(job.original.size());
       window.has_work = window.has_work || !IsDigestedWithFile(job);
       window.jobs.push_back(job);
       done_ += size;
     }
     window.size = static_cast<std::size_t>(end - window.begin);
-    if (window.compressed.size() < room) window.compressed.resize(room);
     planned_ = end;
   }
 
   // Reading and writing is one thread's work: file systems let one write to a file at a time, and the input's next pages are read
   // ahead.
-  Status RunTasks(Window& next, Window& current, const Window& previous) {
+  Status RunTasks(Window& next, Window& current, std::uint8_t* compressed, const Window& previous) {
     const std::uint64_t groups = current.has_work ? ChunkCount(current.jobs.size(), kGroup) : 0;
     return ParallelFor(1 + groups, options_.threads, [&](std::uint64_t task) -> Status {
-      if (task != 0) return EncodeGroup(current, static_cast<std::size_t>(task - 1) * kGroup);
+      if (task != 0) return EncodeGroup(current, static_cast<std::size_t>(task - 1) * kGroup, compressed);
       PANNIER_CHECK_OK(file_.ReadAt(next.begin, next.original.data(), next.size).WithContext(file_.path()));
       return Write(previous);
     });
@@ -211,7 +212,7 @@ class PieceEncoder {
   // The second lane of a CPU that has two is free while the file is digested: it takes the chunks that are stored as they are.
   bool IsDigestedWithFile(const Job& job) const { return has_two_lanes_ && !pieces_[job.piece].compress; }
 
-  Status EncodeGroup(Window& window, std::size_t first) const {
+  Status EncodeGroup(Window& window, std::size_t first, std::uint8_t* compressed) const {
     const std::size_t last = std::min(first + kGroup, window.jobs.size());
     Compressor compressor{{nullptr, &ZSTD_freeCCtx}};
     std::array<ByteView, kGroup> stored;
@@ -222,7 +223,7 @@ class PieceEncoder {
       const Piece& piece = pieces_[job.piece];
       if (piece.compress) {
         if (compressor.context == nullptr) compressor = Compressor();
-        std::uint8_t* const out = window.compressed.data() + job.compressed_at;
+        std::uint8_t* const out = compressed + job.compressed_at;
         PANNIER_TRY(const std::size_t size, compressor.Run(job.original, out, options_.level));
         if (piece.keep_frames || size < job.original.size()) {
           job.stored = ByteView(out, size);
@@ -311,6 +312,7 @@ class PieceEncoder {
   EncodedArtifact& artifact_;
   const bool has_two_lanes_ = Sha256HasTwoLanes();
   std::array<Window, kWindows> windows_;
+  std::array<std::vector<std::uint8_t>, 2> compressed_;  // of the window that is being encoded, and of the one that is written
 
   // Where PlanWindow goes on.
   std::uint64_t planned_ = 0;  // in the file
