@@ -62,7 +62,7 @@ bool IsSectionName(std::string_view name) {
         (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-' || c == '.';
     if (!plain) return false;
   }
-  for (const std::string_view taken : {"anchor", "extra", "index", "undo", "manifest", "sig"}) {
+  for (const std::string_view taken : {"anchor", "extra", "index", "undo", "manifest", "sig", "phdrs"}) {
     if (name == taken) return false;
   }
   return true;

@@ -13,6 +13,8 @@
 namespace pannier {
 namespace {
 
+constexpr std::string_view kSegmentTableSection = ".tvm.phdrs";
+constexpr std::string_view kContentSection = ".tvm";
 constexpr std::uint64_t kPage = 4096;
 constexpr std::uint64_t kLargePage = 65536;
 constexpr std::uint64_t kLargestAlign = std::uint64_t{1} << 30;
@@ -246,6 +248,13 @@ void EditPointers(const ElfPlacement& placement, Edits& edits) {
     edits.Word(section.pointer_offset, placement.anchor_address + section.payload_offset);
 }
 
+std::uint32_t AppendName(std::string_view name, std::vector<std::uint8_t>& names) {
+  const auto offset = static_cast<std::uint32_t>(names.size());
+  names.insert(names.end(), name.begin(), name.end());
+  names.push_back(0);
+  return offset;
+}
+
 std::uint64_t SymbolValueField(const elf::Header& header) { return header.is_64 ? 8 : 4; }
 
 // Symbols that stand for a section follow it: eu-elflint and debuggers compare the two.
@@ -267,6 +276,48 @@ void EditSectionSymbols(const HostModel& host, const ElfPlacement& placement, Ed
   });
 }
 
+// eu-strip fills with zeroes what lies between allocated sections, and sections of ours lie behind whatever is last in the host. A
+// program header table that follows the ELF header is out of its reach; one that lies elsewhere (BOLT's, LIEF's) needs a section.
+void CoverSegmentTable(const HostModel& host, std::uint64_t segment_count, std::vector<elf::Section>& sections,
+                       std::vector<std::uint8_t>& names) {
+  const elf::Header& header = host.header;
+  const std::uint64_t begin = header.segment_offset;
+  const std::uint64_t size = segment_count * header.segment_entry_size();
+  if (begin == header.size()) return;
+  for (elf::Section& section : sections) {
+    if (!section.has_bytes() || !section.is_allocated() || begin < section.offset || begin - section.offset >= section.size)
+      continue;
+    section.size = std::max(section.size, begin - section.offset + size);  // whoever moved the table knew of eu-strip
+    return;
+  }
+  elf::Section cover;
+  cover.name_offset = AppendName(kSegmentTableSection, names);
+  cover.type = elf::kSectionProgramBits;
+  cover.flags = elf::kSectionAllocated;
+  for (const elf::Segment& segment : host.segments) {
+    if (segment.type == elf::kSegmentLoad && begin >= segment.offset && begin - segment.offset < segment.filesz)
+      cover.address = segment.vaddr + (begin - segment.offset);
+  }
+  cover.offset = begin;
+  cover.size = size;
+  cover.align = header.word_size();
+  sections.push_back(cover);
+}
+
+// BOLT leaves symbols with section numbers that do not exist. eu-strip refuses such a library; but it would take the numbers for
+// ours, and change the symbols, if there were that many sections. So one header covers all that follows the anchor then.
+std::vector<PlannedSection> WithinNumbers(const HostModel& host, std::size_t taken, const std::vector<PlannedSection>& ours) {
+  const auto reaches_missing = [&](std::size_t count) {
+    return std::any_of(host.symbols.begin(), host.symbols.end(), [&](const HostSymbol& symbol) {
+      return symbol.section >= host.sections.size() && symbol.section < taken + count;
+    });
+  };
+  if (!reaches_missing(ours.size()) || reaches_missing(2)) return ours;
+  const PlannedSection& second = ours[1];
+  return {ours[0],
+          {std::string(kContentSection), second.offset, ours.back().offset + ours.back().size - second.offset, second.align}};
+}
+
 // The section header table and its names, written anew behind the payload.
 void WriteSectionHeaders(const HostModel& host, const ElfPlacement& placement, const std::vector<PlannedSection>& ours,
                          std::uint64_t payload_end, EditPlan& plan, Edits& edits) {
@@ -283,11 +334,11 @@ void WriteSectionHeaders(const HostModel& host, const ElfPlacement& placement, c
     section.offset = moved != nullptr ? placement.anchor_offset + moved->payload_offset : section.offset + placement.slide;
     section.address = *address;
   }
-  for (const PlannedSection& planned : ours) {
+  CoverSegmentTable(host, plan.segments.size(), sections, names);
+  // A payload in the file only is found by all of its headers.
+  for (const PlannedSection& planned : placement.is_mapped ? WithinNumbers(host, sections.size(), ours) : ours) {
     elf::Section section;
-    section.name_offset = static_cast<std::uint32_t>(names.size());
-    names.insert(names.end(), planned.name.begin(), planned.name.end());
-    names.push_back(0);
+    section.name_offset = AppendName(planned.name, names);
     section.type = elf::kSectionProgramBits;
     section.flags = placement.is_mapped ? elf::kSectionAllocated : 0;
     section.address = placement.is_mapped ? placement.anchor_address + planned.offset : 0;
