@@ -188,6 +188,10 @@ class Verifier {
       const format::Artifact& artifact = reader_.artifact(i);
       const std::string name = StrCat("artifact \"", Printable(ToText(artifact.name())), "\"");
       const Status status = [&]() -> Status {
+        if (!BundleReader::CheckKind(artifact).ok()) {
+          PANNIER_TRY(const ChunkedContent content, reader_.OpaqueContent(artifact));
+          return AddContent(content, Label(name));
+        }
         if (artifact.kind() == format::ArtifactKind::Blob) {
           PANNIER_TRY(const ChunkedContent content, reader_.BlobContent(artifact));
           return AddContent(content, Label(name));
