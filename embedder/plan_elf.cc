@@ -278,11 +278,12 @@ void EditSectionSymbols(const HostModel& host, const ElfPlacement& placement, Ed
 
 // eu-strip fills with zeroes what lies between allocated sections, and sections of ours lie behind whatever is last in the host. A
 // program header table that follows the ELF header is out of its reach; one that lies elsewhere (BOLT's, LIEF's) needs a section.
-void CoverSegmentTable(const HostModel& host, std::uint64_t segment_count, std::vector<elf::Section>& sections,
+void CoverSegmentTable(const HostModel& host, const ElfPlacement& placement, std::vector<elf::Section>& sections,
                        std::vector<std::uint8_t>& names) {
   const elf::Header& header = host.header;
   const std::uint64_t begin = header.segment_offset;
-  const std::uint64_t size = segment_count * header.segment_entry_size();
+  const bool is_longer = placement.is_mapped && placement.segment_entry == header.segment_count;
+  const std::uint64_t size = (std::uint64_t{header.segment_count} + (is_longer ? 1 : 0)) * header.segment_entry_size();
   if (begin == header.size()) return;
   for (elf::Section& section : sections) {
     if (!section.has_bytes() || !section.is_allocated() || begin < section.offset || begin - section.offset >= section.size)
@@ -290,14 +291,15 @@ void CoverSegmentTable(const HostModel& host, std::uint64_t segment_count, std::
     section.size = std::max(section.size, begin - section.offset + size);  // whoever moved the table knew of eu-strip
     return;
   }
+  const auto load = std::find_if(host.segments.begin(), host.segments.end(), [&](const elf::Segment& segment) {
+    return segment.type == elf::kSegmentLoad && begin >= segment.offset && begin - segment.offset < segment.filesz;
+  });
+  if (load == host.segments.end()) return;  // a section outside of all segments would be a fault of its own
   elf::Section cover;
   cover.name_offset = AppendName(kSegmentTableSection, names);
   cover.type = elf::kSectionProgramBits;
   cover.flags = elf::kSectionAllocated;
-  for (const elf::Segment& segment : host.segments) {
-    if (segment.type == elf::kSegmentLoad && begin >= segment.offset && begin - segment.offset < segment.filesz)
-      cover.address = segment.vaddr + (begin - segment.offset);
-  }
+  cover.address = load->vaddr + (begin - load->offset);
   cover.offset = begin;
   cover.size = size;
   cover.align = header.word_size();
@@ -334,7 +336,7 @@ void WriteSectionHeaders(const HostModel& host, const ElfPlacement& placement, c
     section.offset = moved != nullptr ? placement.anchor_offset + moved->payload_offset : section.offset + placement.slide;
     section.address = *address;
   }
-  CoverSegmentTable(host, plan.segments.size(), sections, names);
+  CoverSegmentTable(host, placement, sections, names);
   // A payload in the file only is found by all of its headers.
   for (const PlannedSection& planned : placement.is_mapped ? WithinNumbers(host, sections.size(), ours) : ours) {
     elf::Section section;
