@@ -274,7 +274,8 @@ class HostsTest:
 
     def check_program(self):
         """A library that is a program, too, as libc.so.6 is, still runs."""
-        for name, host, patterns in (("runs", None, "^7: I run$"), ("libc", "/lib/x86_64-linux-gnu/libc.so.6", "^0: GNU C Library")):
+        programs = (("runs", None, "^7: I run$"), ("libc", "/lib/x86_64-linux-gnu/libc.so.6", "^0: GNU C Library"))
+        for name, host, pattern in programs:
             bundle = self.folder / f"{name}.so"
             if host is None:
                 subprocess.run([*command_words(GCC, bundle), "-nostdlib", "-Wl,-e,start", "runs.c"], cwd=self.sources, check=True)
@@ -288,7 +289,7 @@ class HostsTest:
                 if tool != "no tool":
                     sweep.run(*tool.split(), bundle)
                 done = sweep.run(bundle)
-                self.expect(f"{name} as a program, {tool}", f"{done.status}: {done.text}", patterns)
+                self.expect(f"{name} as a program, {tool}", f"{done.status}: {done.text}", pattern)
             self.expect(f"{name} embedded", str(embedded.status), "^0$")
 
     def check_debuggers(self):

@@ -3,9 +3,9 @@
 
 usage: like_bolt.py LIBRARY middle|covered|end [MISSING]
 
-The library (x86-64) has a section "room" that nobody reads. The program headers move to its middle, and the section becomes shorter, so
-that none is where they are; or it becomes theirs; or they move to the file's end, where nothing maps them. With MISSING, the symbol
-"symbol" gets the number of a section that does not exist; 1 is the first such.
+The library (x86-64) has a section "room" that nobody reads. The program headers move to its middle, and the section becomes
+shorter, so that none is where they are; or it becomes theirs; or they move to the file's end, where nothing maps them. With
+MISSING, the symbol "symbol" gets the number of a section that does not exist; 1 is the first such.
 """
 
 import struct

@@ -9,9 +9,9 @@ Of each library (ELF, ET_DYN, once per content; executables are left out) a copy
   - restored it is the same file; embedded again with --force it is the same bundle
   - after strip, llvm-strip, eu-strip and patchelf it still loads and carries the same; restoring it is refused with the reason
 
-A tool may harm a library by itself. So what fails after a tool is done to the bare library, too, and is the tool's failure only if it
-does the same to that: refuses it with the same words, changes the same program headers and pages of sections, or leaves it unloadable. All else
-is ours. Libraries of other machines are checked without loading them, with their own strip.
+A tool may harm a library by itself. So what fails after a tool is done to the bare library, too, and is the tool's failure only if
+it does the same to that: refuses it with the same words, changes the same program headers and pages of sections, or leaves it
+unloadable. All else is ours. Libraries of other machines are checked without loading them, with their own strip.
 
 Constructors of strange libraries run here. They run in a session and, where the system lets us, a process namespace of their own,
 within a time limit, as the first to go when memory runs out; what they leave behind is ended. How many had to be is in the summary.
@@ -117,8 +117,8 @@ def run(*command, environment=None):
         return Run(status, output.read().decode("utf-8", "replace").strip())
 
 
-# In a process namespace a child cannot reach this script, and nothing that it starts outlives it. Its first process ignores signals,
-# hence the shell. Of two processes the kernel ends the one with the higher score when memory runs out.
+# In a process namespace a child cannot reach this script, and nothing that it starts outlives it. Its first process ignores
+# signals, hence the shell. Of two processes the kernel ends the one with the higher score when memory runs out.
 CAGE = ["sh", "-c", 'echo 1000 >/proc/self/oom_score_adj; ulimit -c 0; "$0" "$@"; exit $?']
 NAMESPACE = ["unshare", "--pid", "--fork", "--kill-child", "--"]
 HAS_NAMESPACES = shutil.which("unshare") is not None and bool(run(*NAMESPACE, "true"))
