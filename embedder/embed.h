@@ -34,6 +34,7 @@ struct EmbedSummary {
   std::uint64_t host_bytes_changed = 0;
   bool is_mapped = true;
   std::string why_not_mapped;
+  std::vector<std::string> notes;  // what was given up for the room
   std::vector<ArtifactSummary> artifacts;
   std::vector<MovedSection> moved;
   std::vector<PlannedSection> sections;

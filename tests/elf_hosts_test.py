@@ -49,6 +49,20 @@ SOURCES = {
     # A symbol with the number of the first section, but not in it.
     "ehdr.c": 'extern const char __ehdr_start[] __attribute__((visibility("hidden")));\n'
               "const char *get(void) { return __ehdr_start; }",
+    # 4096 functions that no relocation names; the constructor has the last one looked up.
+    "many.c": """
+        #define _GNU_SOURCE
+        #include <dlfcn.h>
+        #include <stdlib.h>
+        #define F1(n) int many_##n(void) { return 0x##n; }
+        #define F16(n) F1(n##0) F1(n##1) F1(n##2) F1(n##3) F1(n##4) F1(n##5) F1(n##6) F1(n##7) \\
+          F1(n##8) F1(n##9) F1(n##a) F1(n##b) F1(n##c) F1(n##d) F1(n##e) F1(n##f)
+        #define F256(n) F16(n##0) F16(n##1) F16(n##2) F16(n##3) F16(n##4) F16(n##5) F16(n##6) F16(n##7) \\
+          F16(n##8) F16(n##9) F16(n##a) F16(n##b) F16(n##c) F16(n##d) F16(n##e) F16(n##f)
+        F256(0) F256(1) F256(2) F256(3) F256(4) F256(5) F256(6) F256(7)
+        F256(8) F256(9) F256(a) F256(b) F256(c) F256(d) F256(e) F256(f)
+        __attribute__((constructor)) static void start(void) { if (!dlsym(RTLD_DEFAULT, "many_fff")) abort(); }
+        """,
     "empty.c": "",
     "main.c": "int main(void) { return 0; }",
     "huge.c": "char arena[3L << 29]; char *begin(void) { return arena; }",
@@ -130,6 +144,7 @@ HOSTS = [
     ("runs", f"{GCC} -nostdlib -Wl,-e,start runs.c", MAPPED),
     ("libc", "cp /lib/x86_64-linux-gnu/libc.so.6 OUT", MAPPED),
     ("bolt", f"{GCC} room.c && python3 like_bolt.py OUT middle", MAPPED),
+    ("missing-section", f"{GCC} room.c && python3 like_bolt.py OUT stay 6", MAPPED),
     ("bolt-covered", f"{GCC} room.c && python3 like_bolt.py OUT covered", MAPPED),
     ("bolt-end", f"{GCC} room.c && python3 like_bolt.py OUT end", ("file only", "unknown bytes follow the program headers")),
     ("bolt-end-stripped", f"{GCC} -s room.c && python3 like_bolt.py OUT end",
@@ -174,6 +189,9 @@ HOSTS = [
     ("sectionless", f"{GCC} model.c && llvm-objcopy --strip-sections OUT", MAPPED),
     ("sectionless-sysv", f"{GCC} -Wl,--hash-style=sysv model.c && llvm-objcopy --strip-sections OUT", MAPPED),
     ("sectionless-lld", "clang -shared -fPIC -fuse-ld=lld -o OUT model.c && llvm-objcopy --strip-sections OUT", MAPPED),
+    ("many", "clang -shared -fPIC -fuse-ld=lld -Wl,--build-id=none -o OUT many.c", MAPPED),
+    ("sectionless-many",
+     "clang -shared -fPIC -fuse-ld=lld -Wl,--build-id=none -o OUT many.c && llvm-objcopy --strip-sections OUT", MAPPED),
     ("go", "go build -buildmode=c-shared -o OUT model.go", MAPPED),
     ("rust", "rustc --crate-type=cdylib -o OUT model.rs", MAPPED),
     ("pinned", "gcc -shared -fPIC -nostdlib -Wl,--build-id=none -Wl,-T,pinned.lds -o OUT pinned.c", PINNED),

@@ -181,7 +181,7 @@ TEST_CASE("a bundle cut off anywhere before the end of its payload is an error")
   const Folder folder;
   const EmbedSummary summary = MustEmbed(HostOf("linux-x86_64"), Artifacts(), folder / "model.so");
   const std::string good = ReadFile(folder / "model.so");
-  for (std::size_t size = 0; size < summary.plan.tail_offset; size += 997) {
+  for (std::size_t size = 0; size < summary.plan.added.back().offset; size += 997) {
     WriteFile(folder / "bad.so", good.substr(0, size));
     CAPTURE(size);
     CHECK_THROWS_AS(OpenBundle(folder / "bad.so").CheckDigests(), Error);

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """Makes a library like BOLT's out of one of elf_hosts_test.py's: its program headers do not follow the ELF header.
 
-usage: like_bolt.py LIBRARY middle|covered|end [MISSING]
+usage: like_bolt.py LIBRARY middle|covered|end|stay [MISSING]
 
 The library (x86-64) has a section "room" that nobody reads. The program headers move to its middle, and the section becomes
-shorter, so that none is where they are; or it becomes theirs; or they move to the file's end, where nothing maps them. With
-MISSING, the symbol "symbol" gets the number of a section that does not exist; 1 is the first such.
+shorter, so that none is where they are; or it becomes theirs; or they move to the file's end, where nothing maps them; or
+they stay. With MISSING, the symbol "symbol" gets the number of a section that does not exist; 1 is the first such.
 """
 
 import struct
@@ -33,11 +33,11 @@ def main():
     elif where == "covered":
         struct.pack_into("<QQQ", data, headers + 64 * room + 16, address, place, entry_size * entries)
     else:
-        place = len(data)
+        place = len(data) if where == "end" else table
     data[place:place + entry_size * entries] = data[table:table + entry_size * entries]
     struct.pack_into("<Q", data, 32, place)
     for at in range(place, place + entry_size * entries, entry_size):
-        if where != "end" and struct.unpack_from("<I", data, at)[0] == PT_PHDR:
+        if where in ("middle", "covered") and struct.unpack_from("<I", data, at)[0] == PT_PHDR:
             struct.pack_into("<QQQ", data, at + 8, place, address, address)
     for _, kind, _, _, offset, size, strings in sections:
         for at in range(offset, offset + size, 24) if kind == SHT_DYNSYM and missing else ():
