@@ -316,7 +316,7 @@ Status MakeElfRoom(const HostModel& host, ElfPlacement& placement) {
       placement.moved.push_back(Moved(occupant, header));
     } else if (occupant.slides) {
       const std::uint64_t end = occupant.offset + occupant.size + slide;
-      if (occupant.offset < kFirstPage && end > kFirstPage)
+      if (known <= kFirstPage && end > kFirstPage)
         return NoRoom("the notes would leave the file's first page, where core dumps look for the build id");
       placement.slid.push_back({occupant.offset, occupant.size});
       taken = end;

@@ -302,14 +302,15 @@ void CoverSegmentTable(const HostModel& host, std::uint64_t segment_count, std::
     section.size = std::max(section.size, begin - section.offset + size);  // whoever moved the table knew of eu-strip
     return;
   }
+  const auto load = std::find_if(host.segments.begin(), host.segments.end(), [&](const elf::Segment& segment) {
+    return segment.type == elf::kSegmentLoad && begin >= segment.offset && begin - segment.offset < segment.filesz;
+  });
+  if (load == host.segments.end()) return;  // a section outside of all segments would be a fault of its own
   elf::Section cover;
   cover.name_offset = AppendName(kSegmentTableSection, names);
   cover.type = elf::kSectionProgramBits;
   cover.flags = elf::kSectionAllocated;
-  for (const elf::Segment& segment : host.segments) {
-    if (segment.type == elf::kSegmentLoad && begin >= segment.offset && begin - segment.offset < segment.filesz)
-      cover.address = segment.vaddr + (begin - segment.offset);
-  }
+  cover.address = load->vaddr + (begin - load->offset);
   cover.offset = begin;
   cover.size = size;
   cover.align = header.word_size();
@@ -319,8 +320,12 @@ void CoverSegmentTable(const HostModel& host, std::uint64_t segment_count, std::
 // BOLT leaves symbols with section numbers that do not exist. eu-strip refuses such a library; but it would take the numbers for
 // ours, and change the symbols, if there were that many sections. So fewer headers cover the payload then.
 std::vector<PlannedSection> WithinNumbers(const HostModel& host, std::size_t taken, const std::vector<PlannedSection>& ours) {
+  // Host sections that left their place may follow the anchor, so it keeps a header of its own.
+  const std::vector<PlannedSection> rest(ours.begin() + 1, ours.end());
+  if (rest.empty()) return ours;
   for (const Grouping grouping : {Grouping::kSeparate, Grouping::kTail, Grouping::kAll}) {
-    std::vector<PlannedSection> groups = GroupSections(ours, grouping);
+    std::vector<PlannedSection> groups = GroupSections(rest, grouping);
+    groups.insert(groups.begin(), ours.front());
     const bool reaches_missing = std::any_of(host.symbols.begin(), host.symbols.end(), [&](const HostSymbol& symbol) {
       return symbol.section >= host.sections.size() && symbol.section < taken + groups.size();
     });
