@@ -61,7 +61,7 @@ class Verifier {
     AddDerived();
     PANNIER_CHECK_OK(AddHost());
     PANNIER_CHECK_OK(AddArtifacts());
-    AddParts(reader_.manifest().file_size());
+    AddParts([](const format::Part&) { return true; });
     CheckSignatureRoom();
     PANNIER_CHECK_OK(CompareAll());
     PANNIER_CHECK_OK(CheckDerived());
@@ -74,7 +74,7 @@ class Verifier {
     PANNIER_CHECK_OK(CheckHeaders());
     PANNIER_CHECK_OK(AddSpans());
     PANNIER_CHECK_OK(AddArtifacts());
-    AddParts(reader_.anchor().payload_size);
+    AddParts([this](const format::Part& part) { return part.offset() < reader_.anchor().payload_size; });
     PANNIER_CHECK_OK(CompareAll());
     return {};
   }
@@ -204,10 +204,11 @@ class Verifier {
     return {};
   }
 
-  // The manifest's parts that begin before `end` (counted from the anchor).
-  void AddParts(std::uint64_t end) {
+  // Those of the manifest's parts that count.
+  template <typename Predicate>
+  void AddParts(Predicate counts) {
     for (const format::Part* part : *reader_.manifest().parts()) {
-      if (part->offset() >= end) continue;
+      if (!counts(*part)) continue;
       const std::string name(Printable(ToText(part->name())));
       const std::optional<ByteView> bytes = FindPart(*part);
       if (!bytes) {
@@ -223,8 +224,8 @@ class Verifier {
     if (!payload.is_mapped() || part.offset() < reader_.anchor().payload_size) {
       if (const auto section = payload.Find(ToText(part.name()), part.offset(), part.size())) return section;
     }
-    const auto offset = CheckedAdd(payload.anchor_file_offset, part.offset());
-    return offset ? file_.bytes().Slice(*offset, part.size()) : std::nullopt;
+    // A part before the anchor has a negative offset: the sum is meant modulo 2^64.
+    return file_.bytes().Slice(payload.anchor_file_offset + part.offset(), part.size());
   }
 
   // No signature yet: the room is empty. What may stand in it: docs/format.md, "Signatures".
