@@ -25,7 +25,7 @@ struct Checked {
   ByteView bytes;
   Sha256Digest expected;
   std::uint32_t label = 0;  // into Verifier::labels_
-  bool may_be_zero = false;
+  bool is_gap = false;
 };
 
 // Bytes that follow from all others.
@@ -49,6 +49,12 @@ bool IsSameSegment(const ImageSegment& found, const ImageSegment& expected, bool
   const bool keeps_size = found.memsz == expected.memsz;
   const bool had_no_zeroes = found.memsz == found.filesz && expected.memsz == expected.filesz;
   return is_elf && found.type == elf::kSegmentLoad && found.filesz < expected.filesz && (keeps_size || had_no_zeroes);
+}
+
+// What strip and objcopy put between sections: zeroes, or behind the code of a PE section breakpoints.
+bool IsFiller(ByteView bytes) {
+  constexpr std::uint8_t kBreakpoint = 0xcc;
+  return IsAllZero(bytes) || std::all_of(bytes.begin(), bytes.end(), [](std::uint8_t byte) { return byte == kBreakpoint; });
 }
 
 class Verifier {
@@ -248,7 +254,7 @@ class Verifier {
       Sha256Many(bytes.data(), count, digests.data());
       for (std::size_t i = 0; i < count; ++i) {
         const Checked& item = checked_[first + i];
-        const bool same = digests[i] == item.expected || (item.may_be_zero && IsAllZero(item.bytes));
+        const bool same = digests[i] == item.expected || (item.is_gap && IsFiller(item.bytes));
         if (!same) {
           const std::lock_guard<std::mutex> lock(mutex);
           found.emplace_back(OffsetOf(item.bytes),
