@@ -13,6 +13,7 @@ Result<std::unique_ptr<Host>> Host::Open(const std::string& path, ByteView bytes
     case FileFormat::kMachO:
       return OpenMachOHost(path, bytes, options);
     case FileFormat::kPe:
+      return OpenPeHost(path, bytes, options);
     case FileFormat::kArchive:
     case FileFormat::kUnknown:
       break;

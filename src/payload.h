@@ -46,6 +46,10 @@ struct Payload {
 // architecture `arch`; or, where that is empty, in the slice of this program's own, else in the first that carries a payload.
 Result<Payload> FindPayload(ByteView file, std::string_view arch = {});
 
+// The same in a PE image as the OS mapped it: from the module's base, SizeOfImage bytes (pe::Header::image_size; the module's first
+// page is enough for pe::ParseHeader). Touches the headers and the first bytes of readable sections.
+Result<Payload> FindMappedPe(ByteView image);
+
 // The error for a library without a payload; says what may have become of it.
 Status NoPayload();
 
