@@ -85,7 +85,7 @@ Result<bool> WouldGain(const FileSource& file, std::uint64_t offset, std::uint64
   for (std::uint64_t i = 0; i < samples; ++i) {
     const std::uint64_t chunk = i * chunks / samples;
     original.resize(static_cast<std::size_t>(std::min<std::uint64_t>(kChunkSize, size - chunk * kChunkSize)));
-    PANNIER_CHECK_OK(file.ReadAt(offset + chunk * kChunkSize, original.data(), original.size()));
+    PANNIER_CHECK_OK(file.ReadAt(offset + chunk * kChunkSize, original.data(), original.size()).WithContext(file.path()));
     compressed.resize(ZSTD_compressBound(original.size()));
     PANNIER_TRY(const std::size_t encoded, compressor.Run(ByteView(original.data(), original.size()), compressed.data(), level));
     before += original.size();
