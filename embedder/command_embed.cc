@@ -35,6 +35,7 @@ nlohmann::json ToJson(const std::string& target, const EmbedSummary& summary, bo
           {"host_bytes_changed", summary.host_bytes_changed},
           {"mapped", summary.is_mapped},
           {"why_not_mapped", summary.why_not_mapped},
+          {"notes", summary.notes},
           {"artifacts", artifacts},
           {"sections", sections},
           {"edits", edits}};
@@ -64,6 +65,7 @@ void PrintSummary(const std::string& target, const EmbedSummary& summary, bool d
         "  in the file only, not mapped by the OS: {}\n  (the loader reads it from the file; llvm-strip and eu-strip remove it)\n",
         summary.why_not_mapped);
   }
+  for (const std::string& note : summary.notes) fmt::print("  {}\n", note);
   if (dry_run) PrintPlan(summary);
 }
 

@@ -76,6 +76,11 @@ Result<nlohmann::json> DescribeArtifact(const BundleReader& reader, const format
   return entry;
 }
 
+std::string_view FormatName(format::ImageFormat format) {
+  if (format == format::ImageFormat::MachO) return "macho";
+  return format == format::ImageFormat::Pe ? "pe" : "elf";
+}
+
 // The one description that both outputs are made of.
 Result<nlohmann::json> Describe(const OpenedBundle& bundle, const std::string& path) {
   const BundleReader& reader = bundle.reader;
@@ -83,7 +88,7 @@ Result<nlohmann::json> Describe(const OpenedBundle& bundle, const std::string& p
   nlohmann::json json = {{"bundle", path},
                          {"format_version", fmt::format("{}.{}", manifest.version_major(), manifest.version_minor())},
                          {"producer", ToText(manifest.producer())},
-                         {"format", "elf"},
+                         {"format", FormatName(manifest.format())},
                          {"mapped", manifest.placement() == format::Placement::Mapped},
                          {"bytes", bundle.file.bytes().size()},
                          {"host_bytes", manifest.host()->size()},

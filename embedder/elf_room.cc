@@ -71,18 +71,32 @@ const DynamicEntry* FindPointer(const HostModel& host, std::uint64_t address) {
   return found;
 }
 
-// Does a symbol point into the section or to its end, other than the one that stands for the section itself? Its address counts:
-// linkers give __ehdr_start, which is the file's start, the number of the first section.
-bool IsPinned(const HostModel& host, std::size_t number) {
-  const elf::Section& section = host.sections[number];
-  return std::any_of(host.symbols.begin(), host.symbols.end(), [&](const HostSymbol& symbol) {
-    if (symbol.is_section_symbol || symbol.address < section.address) return false;
-    const std::uint64_t offset = symbol.address - section.address;
-    return offset < section.size || (offset == section.size && symbol.section == number);
-  });
-}
+// What symbols point to. Their addresses count, not their sections' numbers: linkers give __ehdr_start, which is the file's start,
+// the number of the first section. A symbol that stands for its section as a whole pins nothing.
+class Pins {
+ public:
+  explicit Pins(const HostModel& host) {
+    for (const HostSymbol& symbol : host.symbols) {
+      if (!symbol.is_section_symbol) targets_.emplace_back(symbol.address, symbol.section);
+    }
+    std::sort(targets_.begin(), targets_.end());
+  }
+
+  // Does a symbol point into the section, or, being of this section, to its end?
+  bool Hold(const elf::Section& section, std::size_t number) const {
+    const auto first = std::lower_bound(targets_.begin(), targets_.end(), Target(section.address, 0));
+    if (first != targets_.end() && first->first - section.address < section.size) return true;
+    const auto end = CheckedAdd(section.address, section.size);
+    return end && std::binary_search(first, targets_.end(), Target(*end, static_cast<std::uint32_t>(number)));
+  }
+
+ private:
+  using Target = std::pair<std::uint64_t, std::uint32_t>;  // address, and the section's number
+  std::vector<Target> targets_;
+};
 
 std::vector<Occupant> OccupantsFromSections(const HostModel& host, std::uint64_t table_end) {
+  const Pins pins(host);
   std::vector<Occupant> occupants;
   for (std::size_t i = 1; i < host.sections.size(); ++i) {
     const elf::Section& section = host.sections[i];
@@ -92,7 +106,7 @@ std::vector<Occupant> OccupantsFromSections(const HostModel& host, std::uint64_t
     occupant.offset = section.offset;
     occupant.size = section.size;
     occupant.align = std::max<std::uint64_t>(section.align, 1);
-    if (section.is_allocated() && IsPowerOfTwo(occupant.align) && !IsPinned(host, i)) {
+    if (section.is_allocated() && IsPowerOfTwo(occupant.align) && !pins.Hold(section, i)) {
       occupant.slides = std::any_of(host.segments.begin(), host.segments.end(), [&](const elf::Segment& segment) {
         return IsHeadSegment(segment.type) && section.offset >= segment.offset &&
                FitsWithin(section.offset - segment.offset, section.size, segment.filesz);
@@ -302,7 +316,7 @@ Status MakeElfRoom(const HostModel& host, ElfPlacement& placement) {
       placement.moved.push_back(Moved(occupant, header));
     } else if (occupant.slides) {
       const std::uint64_t end = occupant.offset + occupant.size + slide;
-      if (occupant.offset < kFirstPage && end > kFirstPage)
+      if (known <= kFirstPage && end > kFirstPage)
         return NoRoom("the notes would leave the file's first page, where core dumps look for the build id");
       placement.slid.push_back({occupant.offset, occupant.size});
       taken = end;

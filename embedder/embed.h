@@ -16,8 +16,9 @@ namespace pannier {
 
 struct EmbedOptions {
   EncodeOptions encode;
-  bool force = false;    // the host may be a bundle: it is restored first
-  bool dry_run = false;  // plan and encode, write nothing
+  bool force = false;           // the host may be a bundle: it is restored first
+  bool dry_run = false;         // plan and encode, write nothing
+  bool drop_signature = false;  // the host's signature, which any change voids, may be left out
 };
 
 struct ArtifactSummary {
@@ -34,6 +35,7 @@ struct EmbedSummary {
   std::uint64_t host_bytes_changed = 0;
   bool is_mapped = true;
   std::string why_not_mapped;
+  std::vector<std::string> notes;  // what was given up for the room
   std::vector<ArtifactSummary> artifacts;
   std::vector<MovedSection> moved;
   std::vector<PlannedSection> sections;

@@ -48,16 +48,47 @@ flatbuffers::Offset<format::Artifact> BuildArtifact(FlatBufferBuilder& builder, 
   return artifact.Finish();
 }
 
-flatbuffers::Offset<format::Image> BuildImage(FlatBufferBuilder& builder, const ImageFacts& facts) {
+flatbuffers::Offset<format::Image> BuildImage(FlatBufferBuilder& builder, const ManifestFacts& facts) {
+  const LibraryImage& image = facts.image;
   std::vector<format::Segment> segments;
-  for (const elf::Segment& segment : facts.segments)
+  for (const ImageSegment& segment : image.segments)
     segments.emplace_back(segment.type, segment.flags, segment.vaddr, segment.filesz, segment.memsz);
-  const auto identification = builder.CreateVector(facts.identification.data(), facts.identification.size());
+  const auto identification = builder.CreateVector(image.identification.data(), image.identification.size());
   const auto segment_vector = builder.CreateVectorOfStructs(segments);
-  const format::IndexRange spans = Stored(facts.spans);
-  const format::Sha256 sha256 = Stored(facts.sha256);
-  return format::CreateImage(builder, identification, facts.header.type, facts.header.machine, facts.header.flags,
-                             facts.header.entry, segment_vector, &spans, &sha256);
+  const format::IndexRange spans = Stored(facts.image_spans);
+  const format::Sha256 sha256 = Stored(facts.image_sha256);
+  const auto headers = image.headers.empty() ? 0 : builder.CreateVector(image.headers);
+  return format::CreateImage(builder, identification, image.type, image.machine, image.flags, image.entry, segment_vector, &spans,
+                             &sha256, headers);
+}
+
+// An ELF host is one piece that stays where it was; that is what a reader takes an absent list for.
+bool IsInPlace(const ManifestFacts& facts) {
+  return facts.host_pieces.size() == 1 && facts.host_pieces[0].host_offset == 0 && facts.host_pieces[0].bundle_offset == 0 &&
+         facts.host_pieces[0].size == facts.host_size;
+}
+
+flatbuffers::Offset<format::Host> BuildHost(FlatBufferBuilder& builder, const ManifestFacts& facts) {
+  const format::Sha256 sha256 = Stored(facts.host_sha256);
+  const format::IndexRange chunks = Stored(facts.host_chunks);
+  flatbuffers::Offset<flatbuffers::Vector<const format::HostPiece*>> pieces = 0;
+  if (!IsInPlace(facts)) {
+    std::vector<format::HostPiece> stored;
+    for (const Piece& piece : facts.host_pieces) stored.emplace_back(piece.host_offset, piece.size, piece.bundle_offset);
+    pieces = builder.CreateVectorOfStructs(stored);
+  }
+  return format::CreateHost(builder, facts.host_size, &sha256, kHostChunkSize, &chunks, pieces);
+}
+
+flatbuffers::Offset<flatbuffers::Vector<flatbuffers::Offset<format::Derived>>> BuildDerived(FlatBufferBuilder& builder,
+                                                                                            const ManifestFacts& facts) {
+  if (facts.derived.empty()) return 0;
+  std::vector<flatbuffers::Offset<format::Derived>> stored;
+  for (const Derived& derived : facts.derived) {
+    const auto parameters = derived.parameters.empty() ? 0 : builder.CreateVector(derived.parameters);
+    stored.push_back(format::CreateDerived(builder, derived.kind, derived.offset, derived.size, parameters));
+  }
+  return builder.CreateVector(stored);
 }
 
 }  // namespace
@@ -76,19 +107,19 @@ std::vector<std::uint8_t> BuildManifest(const ManifestFacts& facts) {
     const format::Sha256 sha256 = Stored(part.sha256);
     parts.push_back(format::CreatePart(builder, builder.CreateString(part.name), part.offset, part.size, &sha256));
   }
-  const format::Sha256 host_sha256 = Stored(facts.host_sha256);
-  const format::IndexRange host_chunks = Stored(facts.host_chunks);
-  const auto host = format::CreateHost(builder, facts.host_size, &host_sha256, kHostChunkSize, &host_chunks);
-  const auto image = BuildImage(builder, facts.image);
+  const auto host = BuildHost(builder, facts);
+  const auto image = BuildImage(builder, facts);
+  const auto derived = BuildDerived(builder, facts);
   const auto producer = builder.CreateString("pannier " PANNIER_VERSION);
   const auto section_vector = builder.CreateVector(sections);
   const auto artifact_vector = builder.CreateVector(artifacts);
   const auto part_vector = builder.CreateVector(parts);
   const auto placement = facts.is_mapped ? format::Placement::Mapped : format::Placement::FileOnly;
-  builder.Finish(format::CreateManifest(builder, kVersionMajor, kVersionMinor, producer, format::ImageFormat::Elf, placement,
-                                        facts.anchor_file_offset, facts.payload_size, facts.file_size, section_vector,
-                                        facts.index_section, facts.undo_section, artifact_vector, part_vector, host, image),
-                 format::ManifestIdentifier());
+  builder.Finish(
+      format::CreateManifest(builder, kVersionMajor, kVersionMinor, producer, facts.format, placement, facts.anchor_file_offset,
+                             facts.payload_size, facts.file_size, section_vector, facts.index_section, facts.undo_section,
+                             artifact_vector, part_vector, host, image, derived),
+      format::ManifestIdentifier());
   return Take(builder);
 }
 
@@ -114,36 +145,32 @@ std::vector<std::uint8_t> BuildTensorTable(const ParamsFile& params, const std::
   return Take(builder);
 }
 
-std::vector<std::uint8_t> BuildUndoRecord(ByteView host, const Sha256Digest& host_sha256, const std::vector<Edit>& edits) {
+std::vector<std::uint8_t> BuildUndoRecord(ByteView host, const Sha256Digest& host_sha256, const EditPlan& plan) {
+  struct Range {
+    std::uint64_t offset = 0;
+    std::uint64_t size = 0;
+  };
+  std::vector<Range> ranges;
+  for (const Edit& edit : plan.edits) ranges.push_back({edit.offset, edit.bytes.size()});
+  std::uint64_t end = 0;
+  for (const Piece& piece : plan.pieces) {
+    if (piece.host_offset > end) ranges.push_back({end, piece.host_offset - end});
+    end = piece.host_offset + piece.size;
+  }
+  if (host.size() > end) ranges.push_back({end, host.size() - end});
+  std::sort(ranges.begin(), ranges.end(), [](const Range& a, const Range& b) { return a.offset < b.offset; });
+
   FlatBufferBuilder builder;
   builder.ForceDefaults(true);
   std::vector<flatbuffers::Offset<format::Edit>> old;
-  for (const Edit& edit : edits)
-    old.push_back(format::CreateEdit(builder, edit.offset, builder.CreateVector(host.data() + edit.offset, edit.bytes.size())));
+  for (const Range& range : ranges) {
+    const auto bytes = builder.CreateVector(host.data() + range.offset, static_cast<std::size_t>(range.size));
+    old.push_back(format::CreateEdit(builder, range.offset, bytes));
+  }
   const format::Sha256 sha256 = Stored(host_sha256);
   const auto edit_vector = builder.CreateVector(old);
   builder.Finish(format::CreateUndoRecord(builder, host.size(), &sha256, edit_vector));
   return Take(builder);
-}
-
-Sha256Digest ImageDigest(const ImageFacts& image, ByteView spans) {
-  std::vector<std::uint8_t> bytes(image.identification.begin(), image.identification.end());
-  auto append = [&bytes](std::uint64_t value, std::size_t size) {
-    for (std::size_t i = 0; i < size; ++i) bytes.push_back(static_cast<std::uint8_t>(value >> (8 * i)));
-  };
-  append(image.header.type, 2);
-  append(image.header.machine, 2);
-  append(image.header.flags, 4);
-  append(image.header.entry, 8);
-  for (const elf::Segment& segment : image.segments) {
-    append(segment.type, 4);
-    append(segment.flags, 4);
-    append(segment.vaddr, 8);
-    append(segment.filesz, 8);
-    append(segment.memsz, 8);
-  }
-  bytes.insert(bytes.end(), spans.begin(), spans.end());
-  return Sha256Of(ByteView(bytes.data(), bytes.size()));
 }
 
 }  // namespace pannier

@@ -2,14 +2,12 @@
 #ifndef PANNIER_EMBEDDER_MANIFEST_BUILDER_H_
 #define PANNIER_EMBEDDER_MANIFEST_BUILDER_H_
 
-#include <array>
 #include <cstdint>
 #include <string>
 #include <vector>
 
 #include "embedder/edit_plan.h"
 #include "src/bytes.h"
-#include "src/elf_file.h"
 #include "src/sha256.h"
 #include "src/tvm_params.h"
 
@@ -41,15 +39,8 @@ struct PartFacts {
   Sha256Digest sha256;
 };
 
-struct ImageFacts {
-  std::array<std::uint8_t, 16> identification{};
-  elf::Header header;
-  std::vector<elf::Segment> segments;
-  IndexEntry spans;
-  Sha256Digest sha256;
-};
-
 struct ManifestFacts {
+  format::ImageFormat format = format::ImageFormat::Elf;
   bool is_mapped = false;
   std::uint64_t anchor_file_offset = 0;
   std::uint64_t payload_size = 0;
@@ -61,8 +52,12 @@ struct ManifestFacts {
   std::vector<PartFacts> parts;
   std::uint64_t host_size = 0;
   Sha256Digest host_sha256;
+  std::vector<Piece> host_pieces;
   IndexEntry host_chunks;
-  ImageFacts image;
+  LibraryImage image;  // its spans are in the index
+  IndexEntry image_spans;
+  Sha256Digest image_sha256;
+  std::vector<Derived> derived;
 };
 
 // The size depends on names and counts alone, not on numbers or digests: it can be known before they are.
@@ -76,10 +71,8 @@ struct TensorFacts {
 // `facts` has an entry for each tensor.
 std::vector<std::uint8_t> BuildTensorTable(const ParamsFile& params, const std::vector<TensorFacts>& facts);
 
-std::vector<std::uint8_t> BuildUndoRecord(ByteView host, const Sha256Digest& host_sha256, const std::vector<Edit>& edits);
-
-// What the image digest is made of: the manifest's header fields and segments, and the span table. docs/format.md, "Image digest".
-Sha256Digest ImageDigest(const ImageFacts& image, ByteView spans);
+// Old bytes of what the plan edits, and of what none of its pieces holds.
+std::vector<std::uint8_t> BuildUndoRecord(ByteView host, const Sha256Digest& host_sha256, const EditPlan& plan);
 
 }  // namespace pannier
 

@@ -7,12 +7,15 @@
 #include <utility>
 
 #include "embedder/elf_room.h"
+#include "embedder/image_elf.h"
 #include "src/format.h"
 #include "src/text.h"
 
 namespace pannier {
 namespace {
 
+constexpr std::size_t kMaxOwnSections = 32;  // further artifacts share .tvm.extra
+constexpr std::string_view kSegmentTableSection = ".tvm.phdrs";
 constexpr std::uint64_t kPage = 4096;
 constexpr std::uint64_t kLargePage = 65536;
 constexpr std::uint64_t kLargestAlign = std::uint64_t{1} << 30;
@@ -153,18 +156,7 @@ class Edits {
     elf::EncodeSegment(header_, segment, bytes.data());
     Bytes(header_.segment_offset + std::uint64_t{index} * header_.segment_entry_size(), std::move(bytes));
   }
-  std::vector<Edit> Take() {
-    std::sort(edits_.begin(), edits_.end(), [](const Edit& a, const Edit& b) { return a.offset < b.offset; });
-    std::vector<Edit> merged;
-    for (Edit& edit : edits_) {
-      if (!merged.empty() && merged.back().offset + merged.back().bytes.size() == edit.offset) {
-        merged.back().bytes.insert(merged.back().bytes.end(), edit.bytes.begin(), edit.bytes.end());
-      } else {
-        merged.push_back(std::move(edit));
-      }
-    }
-    return merged;
-  }
+  std::vector<Edit> Take() { return MergeEdits(std::move(edits_)); }
 
  private:
   const elf::Header& header_;
@@ -246,6 +238,13 @@ void EditPointers(const ElfPlacement& placement, Edits& edits) {
     edits.Word(section.pointer_offset, placement.anchor_address + section.payload_offset);
 }
 
+std::uint32_t AppendName(std::string_view name, std::vector<std::uint8_t>& names) {
+  const auto offset = static_cast<std::uint32_t>(names.size());
+  names.insert(names.end(), name.begin(), name.end());
+  names.push_back(0);
+  return offset;
+}
+
 std::uint64_t SymbolValueField(const elf::Header& header) { return header.is_64 ? 8 : 4; }
 
 // Symbols that stand for a section follow it: eu-elflint and debuggers compare the two.
@@ -267,9 +266,67 @@ void EditSectionSymbols(const HostModel& host, const ElfPlacement& placement, Ed
   });
 }
 
-// The section header table and its names, written anew behind the payload.
-void WriteSectionHeaders(const HostModel& host, const ElfPlacement& placement, const std::vector<PlannedSection>& ours,
-                         std::uint64_t payload_end, EditPlan& plan, Edits& edits) {
+// A moved section's bytes as they are to stand in the payload.
+std::vector<std::uint8_t> MovedBytes(const HostModel& host, const ElfPlacement& placement, const MovedSection& section) {
+  const ByteView old = *host.bytes.Slice(section.old_offset, section.size);
+  std::vector<std::uint8_t> bytes(old.begin(), old.end());
+  ForEachSectionSymbol(host, placement, [&](std::uint64_t field, std::uint64_t address) {
+    if (field < section.old_offset || !FitsWithin(field - section.old_offset, host.header.word_size(), section.size)) return;
+    elf::EncodeWord(host.header, address, bytes.data() + (field - section.old_offset));
+  });
+  return bytes;
+}
+
+// eu-strip fills with zeroes what lies between allocated sections, and sections of ours lie behind whatever is last in the host. A
+// program header table that follows the ELF header is out of its reach; one that lies elsewhere (BOLT's, LIEF's) needs a section.
+void CoverSegmentTable(const HostModel& host, std::uint64_t segment_count, std::vector<elf::Section>& sections,
+                       std::vector<std::uint8_t>& names) {
+  const elf::Header& header = host.header;
+  const std::uint64_t begin = header.segment_offset;
+  const std::uint64_t size = segment_count * header.segment_entry_size();
+  if (begin == header.size()) return;
+  for (elf::Section& section : sections) {
+    if (!section.has_bytes() || !section.is_allocated() || begin < section.offset || begin - section.offset >= section.size)
+      continue;
+    section.size = std::max(section.size, begin - section.offset + size);  // whoever moved the table knew of eu-strip
+    return;
+  }
+  const auto load = std::find_if(host.segments.begin(), host.segments.end(), [&](const elf::Segment& segment) {
+    return segment.type == elf::kSegmentLoad && begin >= segment.offset && begin - segment.offset < segment.filesz;
+  });
+  if (load == host.segments.end()) return;  // a section outside of all segments would be a fault of its own
+  elf::Section cover;
+  cover.name_offset = AppendName(kSegmentTableSection, names);
+  cover.type = elf::kSectionProgramBits;
+  cover.flags = elf::kSectionAllocated;
+  cover.address = load->vaddr + (begin - load->offset);
+  cover.offset = begin;
+  cover.size = size;
+  cover.align = header.word_size();
+  sections.push_back(cover);
+}
+
+// BOLT leaves symbols with section numbers that do not exist. eu-strip refuses such a library; but it would take the numbers for
+// ours, and change the symbols, if there were that many sections. So fewer headers cover the payload then.
+std::vector<PlannedSection> WithinNumbers(const HostModel& host, std::size_t taken, const std::vector<PlannedSection>& ours) {
+  // Host sections that left their place may follow the anchor, so it keeps a header of its own.
+  const std::vector<PlannedSection> rest(ours.begin() + 1, ours.end());
+  if (rest.empty()) return ours;
+  for (const Grouping grouping : {Grouping::kSeparate, Grouping::kTail, Grouping::kAll}) {
+    std::vector<PlannedSection> groups = GroupSections(rest, grouping);
+    groups.insert(groups.begin(), ours.front());
+    const bool reaches_missing = std::any_of(host.symbols.begin(), host.symbols.end(), [&](const HostSymbol& symbol) {
+      return symbol.section >= host.sections.size() && symbol.section < taken + groups.size();
+    });
+    if (!reaches_missing) return groups;
+  }
+  return ours;
+}
+
+// The section header table and its names, written anew behind the payload; answers with the sections.
+std::vector<elf::Section> WriteSectionHeaders(const HostModel& host, const ElfPlacement& placement,
+                                              const std::vector<PlannedSection>& ours, std::uint64_t payload_end,
+                                              std::size_t segment_count, EditPlan& plan, Edits& edits) {
   const elf::Header& header = host.header;
   std::vector<elf::Section> sections = host.sections;
   const elf::Section& old_names = host.sections[header.name_section];
@@ -283,11 +340,11 @@ void WriteSectionHeaders(const HostModel& host, const ElfPlacement& placement, c
     section.offset = moved != nullptr ? placement.anchor_offset + moved->payload_offset : section.offset + placement.slide;
     section.address = *address;
   }
-  for (const PlannedSection& planned : ours) {
+  CoverSegmentTable(host, segment_count, sections, names);
+  // A payload in the file only is found by all of its headers.
+  for (const PlannedSection& planned : placement.is_mapped ? WithinNumbers(host, sections.size(), ours) : ours) {
     elf::Section section;
-    section.name_offset = static_cast<std::uint32_t>(names.size());
-    names.insert(names.end(), planned.name.begin(), planned.name.end());
-    names.push_back(0);
+    section.name_offset = AppendName(planned.name, names);
     section.type = elf::kSectionProgramBits;
     section.flags = placement.is_mapped ? elf::kSectionAllocated : 0;
     section.address = placement.is_mapped ? placement.anchor_address + planned.offset : 0;
@@ -296,25 +353,26 @@ void WriteSectionHeaders(const HostModel& host, const ElfPlacement& placement, c
     section.align = planned.align;
     sections.push_back(section);
   }
-  plan.tail_offset = payload_end;
   elf::Section& new_names = sections[header.name_section];
-  new_names.offset = plan.tail_offset;
+  new_names.offset = payload_end;
   new_names.size = names.size();
-  const std::uint64_t table_offset = AlignUp(plan.tail_offset + names.size(), 8);
+  const std::uint64_t table_offset = AlignUp(payload_end + names.size(), 8);
 
   const auto count = static_cast<std::uint32_t>(sections.size());
   const bool extended = count >= elf::kReservedSectionNumbers;
   if (extended) sections[0].size = count;
-  plan.tail = std::move(names);
-  plan.tail.resize(static_cast<std::size_t>(table_offset - plan.tail_offset));
-  const std::size_t table_start = plan.tail.size();
-  plan.tail.resize(table_start + sections.size() * header.section_entry_size());
+  AddedBytes tail = {"section headers", payload_end, std::move(names)};
+  tail.bytes.resize(static_cast<std::size_t>(table_offset - payload_end));
+  const std::size_t table_start = tail.bytes.size();
+  tail.bytes.resize(table_start + sections.size() * header.section_entry_size());
   for (std::size_t i = 0; i < sections.size(); ++i) {
-    elf::EncodeSection(header, sections[i], plan.tail.data() + table_start + i * header.section_entry_size());
+    elf::EncodeSection(header, sections[i], tail.bytes.data() + table_start + i * header.section_entry_size());
   }
-  plan.sections = std::move(sections);
+  plan.file_size = payload_end + tail.bytes.size();
+  plan.added.push_back(std::move(tail));
   edits.Word(header.section_offset_field(), table_offset);
   edits.Half(header.section_count_field(), extended ? 0 : static_cast<std::uint16_t>(count));
+  return sections;
 }
 
 }  // namespace
@@ -326,6 +384,7 @@ Result<ElfPlacement> PlaceElfPayload(const HostModel& host) {
     return Refuse("found section headers without names, expected both or none");
 
   ElfPlacement placement;
+  placement.own_sections = kMaxOwnSections;
   placement.anchor_offset = AlignUp(host.bytes.size(), kTensorAlignment);
   Status room = PlaceSegment(host, placement);
   if (room.ok()) room = MakeElfRoom(host, placement);
@@ -336,6 +395,7 @@ Result<ElfPlacement> PlaceElfPayload(const HostModel& host) {
                            "); embed before section headers are removed"));
     }
     placement = ElfPlacement();
+    placement.own_sections = kMaxOwnSections;
     placement.why_not_mapped = room.message();
     placement.anchor_offset = AlignUp(host.bytes.size(), kPage);
   }
@@ -347,31 +407,26 @@ Result<EditPlan> PlanElf(const HostModel& host, const ElfPlacement& placement, c
   const std::uint64_t payload_size = sections.back().offset + sections.back().size;
   const std::uint64_t payload_end = placement.anchor_offset + payload_size;
   EditPlan plan;
-  plan.segments = host.segments;
+  plan.pieces = {{0, host.bytes.size(), 0}};
+  plan.file_size = payload_end;
+  std::vector<elf::Segment> segments = host.segments;
+  std::vector<elf::Section> new_sections;
   Edits edits(host.header);
   if (placement.is_mapped) {
-    plan.segments = NewSegments(host, placement, payload_size);
-    EditSegments(host, plan.segments, edits);
+    segments = NewSegments(host, placement, payload_size);
+    EditSegments(host, segments, edits);
     EditSlidBytes(host, placement, edits);
     EditPointers(placement, edits);
     EditSectionSymbols(host, placement, edits);
   }
-  plan.tail_offset = payload_end;
-  if (!host.sections.empty()) WriteSectionHeaders(host, placement, sections, payload_end, plan, edits);
-  plan.file_size = plan.tail_offset + plan.tail.size();
+  for (const MovedSection& section : placement.moved)
+    plan.added.push_back({section.name, placement.anchor_offset + section.payload_offset, MovedBytes(host, placement, section)});
+  if (!host.sections.empty())
+    new_sections = WriteSectionHeaders(host, placement, sections, payload_end, segments.size(), plan, edits);
   PANNIER_CHECK_OK(CheckLimits(host, placement, payload_size, plan.file_size));
   plan.edits = edits.Take();
+  plan.image = ElfImage(host.bytes, host.header, segments, new_sections, placement.anchor_address);
   return plan;
-}
-
-std::vector<std::uint8_t> MovedBytes(const HostModel& host, const ElfPlacement& placement, const MovedSection& section) {
-  const ByteView old = *host.bytes.Slice(section.old_offset, section.size);
-  std::vector<std::uint8_t> bytes(old.begin(), old.end());
-  ForEachSectionSymbol(host, placement, [&](std::uint64_t field, std::uint64_t address) {
-    if (field < section.old_offset || !FitsWithin(field - section.old_offset, host.header.word_size(), section.size)) return;
-    elf::EncodeWord(host.header, address, bytes.data() + (field - section.old_offset));
-  });
-  return bytes;
 }
 
 }  // namespace pannier

@@ -8,7 +8,6 @@
 #define PANNIER_EMBEDDER_PLAN_ELF_H_
 
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -24,20 +23,11 @@ struct SlidRange {
   std::uint64_t size = 0;
 };
 
-// The first half of a plan: all that does not depend on the payload's size.
-struct ElfPlacement {
-  bool is_mapped = false;
-  std::string why_not_mapped;  // for a person; empty when it is mapped
-
-  std::uint64_t anchor_offset = 0;   // in the file
-  std::uint64_t anchor_address = 0;  // when mapped
+struct ElfPlacement : Placement {
   std::uint64_t segment_align = 1;
-  std::uint64_t content_offset = 0;  // from the anchor: behind the moved sections
-
   std::uint32_t segment_entry = 0;  // the program header that becomes ours; header.segment_count for a new one
   std::uint64_t slide = 0;          // by how much the ranges move up
   std::vector<SlidRange> slid;
-  std::vector<MovedSection> moved;
 };
 
 // kUnsupported: this file is no host for a payload; the message says why and what to do.
@@ -45,9 +35,6 @@ Result<ElfPlacement> PlaceElfPayload(const HostModel& host);
 
 // The second half. `sections` are in ascending order; the last one ends with the payload. kLimit when ELF's class cannot hold it.
 Result<EditPlan> PlanElf(const HostModel& host, const ElfPlacement& placement, const std::vector<PlannedSection>& sections);
-
-// A moved section's bytes as they are to stand in the payload (section symbols follow their sections).
-std::vector<std::uint8_t> MovedBytes(const HostModel& host, const ElfPlacement& placement, const MovedSection& section);
 
 }  // namespace pannier
 

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "src/byte_source.h"
 #include "src/format.h"
 #include "src/mapped_file.h"
 #include "src/sha256.h"
@@ -24,6 +25,36 @@ Result<const format::UndoRecord*> OpenUndoRecord(const BundleReader& reader) {
     return Malformed("undo record: not a sound FlatBuffer");
   return flatbuffers::GetRoot<format::UndoRecord>(bytes.data());
 }
+
+// The host as the undo record tells it, read from the bundle.
+class RestoredHost : public ByteSource {
+ public:
+  RestoredHost(ByteView bundle, const std::vector<HostRun>& runs, const format::UndoRecord& undo)
+      : bundle_(bundle), runs_(runs), undo_(undo) {}
+  std::uint64_t size() const override { return undo_.host_size(); }
+
+  Status ReadAt(std::uint64_t offset, void* out, std::size_t size) const override {
+    auto* const to = static_cast<std::uint8_t*>(out);
+    auto put = [&](std::uint64_t at, ByteView bytes) {
+      const std::uint64_t begin = std::max(at, offset);
+      const std::uint64_t end = std::min(at + bytes.size(), offset + size);
+      if (begin < end) std::copy_n(bytes.data() + (begin - at), end - begin, to + (begin - offset));
+    };
+    std::fill_n(to, size, std::uint8_t{0});
+    for (const HostRun& run : runs_) {
+      const auto bytes = bundle_.Slice(run.bundle_offset, run.size);
+      if (!bytes) return Malformed("host: found the end of the file");
+      put(run.host_offset, *bytes);
+    }
+    for (const format::Edit* edit : *undo_.edits()) put(edit->offset(), ByteView(edit->old()->data(), edit->old()->size()));
+    return {};
+  }
+
+ private:
+  ByteView bundle_;
+  const std::vector<HostRun>& runs_;
+  const format::UndoRecord& undo_;
+};
 
 Status CheckEdits(const format::UndoRecord& undo) {
   std::uint64_t end = 0;
@@ -52,30 +83,26 @@ Status RestoreHost(const FileSource& bundle, ByteView bytes, const BundleReader&
     return Changed(
         StrCat("the payload was at ", Hex(manifest.anchor_file_offset()), ", found at ", Hex(reader.payload().anchor_file_offset)));
   }
-  if (undo->host_size() > bytes.size())
-    return Changed(StrCat("found ", bytes.size(), " bytes, expected at least the host's ", undo->host_size()));
-
-  PANNIER_CHECK_OK(out.CopyFrom(bundle, 0, 0, undo->host_size()));
-  Sha256 sha256;
-  auto edit = undo->edits()->begin();
-  std::vector<std::uint8_t> window;
-  for (std::uint64_t at = 0; at < undo->host_size(); at += window.size()) {
-    window.resize(static_cast<std::size_t>(std::min(kWindow, undo->host_size() - at)));
-    PANNIER_CHECK_OK(bundle.ReadAt(at, window.data(), window.size()));
-    const std::uint64_t end = at + window.size();
-    for (auto here = edit; here != undo->edits()->end() && (*here)->offset() < end; ++here) {
-      const std::uint64_t edit_end = (*here)->offset() + (*here)->old()->size();
-      const std::uint64_t from = std::max((*here)->offset(), at);
-      const std::uint64_t to = std::min(edit_end, end);
-      if (from < to)
-        std::copy_n((*here)->old()->data() + (from - (*here)->offset()), to - from,
-                    window.begin() + static_cast<std::ptrdiff_t>(from - at));
-      if (edit_end <= end) edit = here + 1;
-    }
-    sha256.Update(ByteView(window.data(), window.size()));
+  if (undo->host_size() != manifest.host()->size())
+    return Malformed(StrCat("undo record: host: found ", undo->host_size(), " bytes, expected ", manifest.host()->size()));
+  for (const HostRun& run : reader.host_runs()) {
+    if (!bytes.Contains(run.bundle_offset, run.size))
+      return Changed(StrCat("found ", bytes.size(), " bytes, expected ", run.size, " of the host's at ", Hex(run.bundle_offset)));
   }
+
+  PANNIER_CHECK_OK(out.Truncate(undo->host_size()));
+  for (const HostRun& run : reader.host_runs())
+    PANNIER_CHECK_OK(out.CopyFrom(bundle, run.bundle_offset, run.host_offset, run.size));
   for (const format::Edit* change : *undo->edits())
     PANNIER_CHECK_OK(out.WriteAt(change->offset(), ByteView(change->old()->data(), change->old()->size())));
+  const RestoredHost host(bytes, reader.host_runs(), *undo);
+  Sha256 sha256;
+  std::vector<std::uint8_t> window;
+  for (std::uint64_t at = 0; at < host.size(); at += window.size()) {
+    window.resize(static_cast<std::size_t>(std::min(kWindow, host.size() - at)));
+    PANNIER_CHECK_OK(host.ReadAt(at, window.data(), window.size()));
+    sha256.Update(ByteView(window.data(), window.size()));
+  }
   const Sha256Digest found = sha256.Finish();
   // The manifest's digest, not the undo record's own: that one would agree with whatever else was changed in the record.
   const Sha256Digest expected = ToDigest(*manifest.host()->sha256());

@@ -8,7 +8,8 @@
 #include <optional>
 #include <utility>
 
-#include "embedder/manifest_builder.h"
+#include "embedder/derived.h"
+#include "embedder/image.h"
 #include "src/elf_file.h"
 #include "src/format.h"
 #include "src/parallel.h"
@@ -24,16 +25,36 @@ struct Checked {
   ByteView bytes;
   Sha256Digest expected;
   std::uint32_t label = 0;  // into Verifier::labels_
-  bool may_be_zero = false;
+  bool is_gap = false;
 };
 
-// GNU strip cuts a segment off behind its last section: what is lost there is a gap, which the spans allow for.
-bool IsSameSegment(const elf::Segment& found, const elf::Segment& expected) {
+// Bytes that follow from all others.
+struct DerivedRange {
+  format::DerivedKind kind = format::DerivedKind::None;
+  std::uint64_t offset = 0;
+  std::uint64_t size = 0;
+  ByteView parameters;
+  std::string_view name;
+};
+
+std::string_view DerivedName(format::DerivedKind kind) {
+  if (kind == format::DerivedKind::PeChecksum) return "checksum";
+  return kind == format::DerivedKind::MachOSignature ? "code signature" : "derived bytes";
+}
+
+// GNU strip cuts an ELF segment off behind its last section: what is lost there is a gap, which the spans allow for.
+bool IsSameSegment(const ImageSegment& found, const ImageSegment& expected, bool is_elf) {
   if (found.type != expected.type || found.flags != expected.flags || found.vaddr != expected.vaddr) return false;
   if (found.filesz == expected.filesz && found.memsz == expected.memsz) return true;
   const bool keeps_size = found.memsz == expected.memsz;
   const bool had_no_zeroes = found.memsz == found.filesz && expected.memsz == expected.filesz;
-  return found.type == elf::kSegmentLoad && found.filesz < expected.filesz && (keeps_size || had_no_zeroes);
+  return is_elf && found.type == elf::kSegmentLoad && found.filesz < expected.filesz && (keeps_size || had_no_zeroes);
+}
+
+// What strip and objcopy put between sections: zeroes, or behind the code of a PE section breakpoints.
+bool IsFiller(ByteView bytes) {
+  constexpr std::uint8_t kBreakpoint = 0xcc;
+  return IsAllZero(bytes) || std::all_of(bytes.begin(), bytes.end(), [](std::uint8_t byte) { return byte == kBreakpoint; });
 }
 
 class Verifier {
@@ -43,11 +64,13 @@ class Verifier {
 
   Status File() {
     CheckEnds();
+    AddDerived();
     PANNIER_CHECK_OK(AddHost());
     PANNIER_CHECK_OK(AddArtifacts());
-    AddParts(reader_.manifest().file_size());
+    AddParts([](const format::Part&) { return true; });
     CheckSignatureRoom();
     PANNIER_CHECK_OK(CompareAll());
+    PANNIER_CHECK_OK(CheckDerived());
     CheckCoverage();
     return {};
   }
@@ -57,7 +80,7 @@ class Verifier {
     PANNIER_CHECK_OK(CheckHeaders());
     PANNIER_CHECK_OK(AddSpans());
     PANNIER_CHECK_OK(AddArtifacts());
-    AddParts(reader_.anchor().payload_size);
+    AddParts([this](const format::Part& part) { return part.offset() < reader_.anchor().payload_size; });
     PANNIER_CHECK_OK(CompareAll());
     return {};
   }
@@ -89,22 +112,71 @@ class Verifier {
     covered_.push_back({OffsetOf(reader_.signature_room()), reader_.signature_room().size()});
   }
 
+  // The host's pieces as they stand in the bundle; derived bytes count as zero.
   Status AddHost() {
     const format::Host& host = *reader_.manifest().host();
     PANNIER_TRY(const ByteView digests, reader_.IndexBytes(*host.chunks(), "host digests"));
     const std::uint32_t label = Label("host");
-    for (std::uint64_t i = 0; i * host.chunk_size() < host.size(); ++i) {
-      const std::uint64_t begin = i * host.chunk_size();
-      const auto bytes = file_.bytes().Slice(begin, std::min<std::uint64_t>(host.chunk_size(), host.size() - begin));
-      if (!bytes) {
-        Differ(StrCat("host: found the end of the file, expected ", host.size(), " bytes"));
-        return {};
+    std::uint64_t number = 0;
+    for (const HostRun& run : reader_.host_runs()) {
+      for (std::uint64_t at = 0; at < run.size; at += host.chunk_size()) {
+        const std::uint64_t size = std::min<std::uint64_t>(host.chunk_size(), run.size - at);
+        const auto bytes = file_.bytes().Slice(run.bundle_offset + at, size);
+        if (!bytes) {
+          Differ(StrCat("host: found the end of the file, expected ", run.size, " bytes at ", Hex(run.bundle_offset)));
+          return {};
+        }
+        Sha256Digest expected;
+        std::memcpy(expected.bytes.data(), digests.data() + number++ * expected.bytes.size(), expected.bytes.size());
+        checked_.push_back({*bytes, expected, label});
       }
-      Sha256Digest expected;
-      std::memcpy(expected.bytes.data(), digests.data() + i * expected.bytes.size(), expected.bytes.size());
-      checked_.push_back({*bytes, expected, label});
     }
     return {};
+  }
+
+  // Bytes that follow from all others; what they must be is made again and compared.
+  Status CheckDerived() {
+    for (const DerivedRange& derived : derived_) {
+      const auto bytes = file_.bytes().Slice(derived.offset, derived.size);
+      if (!bytes) {
+        Differ(StrCat(derived.name, ": found the end of the file, expected ", derived.size, " bytes at ", Hex(derived.offset)));
+        continue;
+      }
+      const Result<std::vector<std::uint8_t>> expected =
+          MakeDerived(derived.kind, file_, derived.offset, derived.size, derived.parameters);
+      if (!expected.ok()) {
+        Differ(StrCat(derived.name, ": ", expected.status().message()));
+      } else if (*bytes != ByteView(expected->data(), expected->size())) {
+        Differ(StrCat(derived.name, ": ", derived.size, " bytes at ", Hex(derived.offset),
+                      ": found others than follow from the file"));
+      }
+    }
+    return {};
+  }
+
+  // The bytes as a digest covers them, and a copy of them where they hold derived bytes.
+  ByteView WithoutDerived(ByteView bytes, std::vector<std::uint8_t>& copy) const {
+    const std::uint64_t begin = OffsetOf(bytes);
+    for (const DerivedRange& derived : derived_) {
+      const std::uint64_t from = std::max(begin, derived.offset);
+      const std::uint64_t to = std::min(begin + bytes.size(), derived.offset + derived.size);
+      if (from >= to) continue;
+      if (copy.empty()) copy.assign(bytes.begin(), bytes.end());
+      std::fill(copy.begin() + static_cast<std::ptrdiff_t>(from - begin), copy.begin() + static_cast<std::ptrdiff_t>(to - begin),
+                std::uint8_t{0});
+    }
+    return copy.empty() ? bytes : ByteView(copy.data(), copy.size());
+  }
+
+  // A checksum lies within the host's bytes; a signature in a place of its own.
+  void AddDerived() {
+    const auto* list = reader_.manifest().derived();
+    if (list == nullptr) return;
+    for (const format::Derived* entry : *list) {
+      const ByteView parameters =
+          entry->parameters() == nullptr ? ByteView() : ByteView(entry->parameters()->data(), entry->parameters()->size());
+      derived_.push_back({entry->kind(), entry->offset(), entry->size(), parameters, DerivedName(entry->kind())});
+    }
   }
 
   Status AddContent(const ChunkedContent& content, std::uint32_t label) {
@@ -142,10 +214,11 @@ class Verifier {
     return {};
   }
 
-  // The manifest's parts that begin before `end` (counted from the anchor).
-  void AddParts(std::uint64_t end) {
+  // Those of the manifest's parts that count.
+  template <typename Predicate>
+  void AddParts(Predicate counts) {
     for (const format::Part* part : *reader_.manifest().parts()) {
-      if (part->offset() >= end) continue;
+      if (!counts(*part)) continue;
       const std::string name(Printable(ToText(part->name())));
       const std::optional<ByteView> bytes = FindPart(*part);
       if (!bytes) {
@@ -161,8 +234,8 @@ class Verifier {
     if (!payload.is_mapped() || part.offset() < reader_.anchor().payload_size) {
       if (const auto section = payload.Find(ToText(part.name()), part.offset(), part.size())) return section;
     }
-    const auto offset = CheckedAdd(payload.anchor_file_offset, part.offset());
-    return offset ? file_.bytes().Slice(*offset, part.size()) : std::nullopt;
+    // A part before the anchor has a negative offset: the sum is meant modulo 2^64.
+    return file_.bytes().Slice(payload.anchor_file_offset + part.offset(), part.size());
   }
 
   // No signature yet: the room is empty. What may stand in it: docs/format.md, "Signatures".
@@ -179,20 +252,26 @@ class Verifier {
       const std::size_t first = static_cast<std::size_t>(group * kGroup);
       const std::size_t count = std::min<std::size_t>(kGroup, checked_.size() - first);
       std::array<ByteView, kGroup> bytes;
+      std::array<std::vector<std::uint8_t>, kGroup> copies;
       std::array<Sha256Digest, kGroup> digests;
-      for (std::size_t i = 0; i < count; ++i) bytes[i] = checked_[first + i].bytes;
+      for (std::size_t i = 0; i < count; ++i) bytes[i] = WithoutDerived(checked_[first + i].bytes, copies[i]);
       Sha256Many(bytes.data(), count, digests.data());
+      // Given back in one go, since each time interrupts all processors that this process runs on.
+      const std::uint8_t* begin = bytes[0].begin();
+      const std::uint8_t* end = bytes[0].end();
       for (std::size_t i = 0; i < count; ++i) {
         const Checked& item = checked_[first + i];
-        const bool same = digests[i] == item.expected || (item.may_be_zero && IsAllZero(item.bytes));
+        const bool same = digests[i] == item.expected || (item.is_gap && IsFiller(item.bytes));
         if (!same) {
           const std::lock_guard<std::mutex> lock(mutex);
           found.emplace_back(OffsetOf(item.bytes),
                              StrCat(labels_[item.label], ": ", item.bytes.size(), " bytes at ", Hex(OffsetOf(item.bytes)),
                                     ": sha-256: found ", digests[i].Hex(), ", expected ", item.expected.Hex()));
         }
-        file_.Release(item.bytes);
+        begin = std::min(begin, item.bytes.begin());
+        end = std::max(end, item.bytes.end());
       }
+      file_.Release(ByteView(begin, static_cast<std::size_t>(end - begin)));
       return {};
     }));
     std::sort(found.begin(), found.end());
@@ -206,6 +285,12 @@ class Verifier {
 
   // Every byte belongs to exactly one part; what belongs to none is padding, and zero.
   void CheckCoverage() {
+    for (const DerivedRange& derived : derived_) {
+      const bool is_within_host = std::any_of(covered_.begin(), covered_.end(), [&](const auto& range) {
+        return derived.offset >= range.first && FitsWithin(derived.offset - range.first, derived.size, range.second);
+      });
+      if (!is_within_host) covered_.push_back({derived.offset, derived.size});
+    }
     std::sort(covered_.begin(), covered_.end());
     std::uint64_t end = 0;
     auto check_padding = [&](std::uint64_t begin, std::uint64_t limit) {
@@ -225,44 +310,42 @@ class Verifier {
     check_padding(end, file_.bytes().size());
   }
 
+  // The image as the manifest has it.
   Status CheckImageDigest() {
     const format::Image& image = *reader_.manifest().image();
     PANNIER_TRY(spans_, reader_.IndexBytes(*image.spans(), "image spans"));
-    ImageFacts facts;
-    if (image.identification()->size() != facts.identification.size()) return Malformed("image: identification: expected 16 bytes");
-    std::copy(image.identification()->begin(), image.identification()->end(), facts.identification.begin());
-    facts.header.type = image.type();
-    facts.header.machine = image.machine();
-    facts.header.flags = image.flags();
-    facts.header.entry = image.entry();
+    if (image.identification()->size() != expected_.identification.size())
+      return Malformed("image: identification: expected 16 bytes");
+    std::copy(image.identification()->begin(), image.identification()->end(), expected_.identification.begin());
+    expected_.type = image.type();
+    expected_.machine = image.machine();
+    expected_.flags = image.flags();
+    expected_.entry = image.entry();
     for (const format::Segment* segment : *image.segments())
-      facts.segments.push_back({segment->type(), segment->flags(), 0, segment->vaddr(), 0, segment->filesz(), segment->memsz(), 0});
-    const Sha256Digest found = ImageDigest(facts, spans_);
+      expected_.segments.push_back({segment->type(), segment->flags(), segment->vaddr(), segment->filesz(), segment->memsz()});
+    if (image.headers() != nullptr) expected_.headers.assign(image.headers()->begin(), image.headers()->end());
+    const Sha256Digest found = ImageDigest(expected_, spans_);
     if (found != ToDigest(*image.sha256()))
       Differ(StrCat("image digest: found ", found.Hex(), ", expected ", ToDigest(*image.sha256()).Hex()));
     return {};
   }
 
   Status CheckHeaders() {
-    const format::Image& image = *reader_.manifest().image();
-    PANNIER_TRY(const elf::Header header, elf::ParseHeader(file_.bytes()));
-    PANNIER_TRY(segments_, elf::ParseSegments(file_.bytes(), header));
-    if (std::memcmp(file_.bytes().data(), image.identification()->data(), image.identification()->size()) != 0 ||
-        header.type != image.type() || header.machine != image.machine() || header.flags != image.flags() ||
-        header.entry != image.entry()) {
-      Differ("elf header: type, machine, flags or entry: found others than when it was embedded");
+    PANNIER_TRY(mapped_, ReadImage(file_.bytes()));
+    const LibraryImage& found = mapped_.image;
+    if (found.identification != expected_.identification || found.type != expected_.type || found.machine != expected_.machine ||
+        found.flags != expected_.flags || found.entry != expected_.entry) {
+      Differ("file header: type, machine, flags or entry: found others than when it was embedded");
     }
-    std::vector<elf::Segment> expected;
-    for (const format::Segment* segment : *image.segments())
-      expected.push_back({segment->type(), segment->flags(), 0, segment->vaddr(), 0, segment->filesz(), segment->memsz(), 0});
-    if (segments_.size() != expected.size())
-      Differ(StrCat("program headers: found ", segments_.size(), ", expected ", expected.size()));
-    for (std::size_t i = 0; i < std::min(segments_.size(), expected.size()); ++i) {
-      const elf::Segment& a = segments_[i];
-      const elf::Segment& b = expected[i];
-      if (!IsSameSegment(a, b)) {
-        Differ(StrCat("program header ", i, ": found type ", Hex(a.type), " flags ", a.flags, " address ", Hex(a.vaddr), " sizes ",
-                      a.filesz, "/", a.memsz, ", expected type ", Hex(b.type), " flags ", b.flags, " address ", Hex(b.vaddr),
+    if (found.headers != expected_.headers) Differ("headers: found others than when it was embedded");
+    if (found.segments.size() != expected_.segments.size())
+      Differ(StrCat("segments: found ", found.segments.size(), ", expected ", expected_.segments.size()));
+    for (std::size_t i = 0; i < std::min(found.segments.size(), expected_.segments.size()); ++i) {
+      const ImageSegment& a = found.segments[i];
+      const ImageSegment& b = expected_.segments[i];
+      if (!IsSameSegment(a, b, reader_.manifest().format() == format::ImageFormat::Elf)) {
+        Differ(StrCat("segment ", i, ": found type ", Hex(a.type), " flags ", Hex(a.flags), " address ", Hex(a.vaddr), " sizes ",
+                      a.filesz, "/", a.memsz, ", expected type ", Hex(b.type), " flags ", Hex(b.flags), " address ", Hex(b.vaddr),
                       " sizes ", b.filesz, "/", b.memsz));
       }
     }
@@ -296,13 +379,8 @@ class Verifier {
   }
 
   std::optional<ByteView> AtAddress(std::uint64_t address, std::uint64_t size) const {
-    for (const elf::Segment& segment : segments_) {
-      if (segment.type != elf::kSegmentLoad || address < segment.vaddr ||
-          !FitsWithin(address - segment.vaddr, size, segment.filesz))
-        continue;
-      return file_.bytes().Slice(segment.offset + (address - segment.vaddr), size);
-    }
-    return std::nullopt;
+    const auto offset = mapped_.FileOffset(address, size);
+    return offset ? file_.bytes().Slice(*offset, size) : std::nullopt;
   }
 
   const MappedFile& file_;
@@ -312,8 +390,10 @@ class Verifier {
   std::vector<std::string> labels_;
   std::vector<Checked> checked_;
   std::vector<std::pair<std::uint64_t, std::uint64_t>> covered_;  // offset and size in the file
+  std::vector<DerivedRange> derived_;
   ByteView spans_;
-  std::vector<elf::Segment> segments_;
+  LibraryImage expected_;  // as the manifest has it
+  MappedImage mapped_;     // as it is
 };
 
 }  // namespace

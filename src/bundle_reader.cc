@@ -42,13 +42,11 @@ Status CheckChunkSize(std::uint32_t chunk_size, std::string_view what) {
       StrCat(what, ": chunk size: found ", chunk_size, ", expected a power of two from ", kMinChunkSize, " to ", kMaxChunkSize));
 }
 
-// A table of fixed-size records for `size` bytes cut into chunks.
-Status CheckTableSize(const format::IndexRange& range, std::uint64_t size, std::uint32_t chunk_size, std::size_t record_size,
-                      std::string_view what) {
-  const auto expected = CheckedMultiply(ChunkCount(size, chunk_size), record_size);
+// A table of fixed-size records, one for each chunk.
+Status CheckTableSize(const format::IndexRange& range, std::uint64_t chunks, std::size_t record_size, std::string_view what) {
+  const auto expected = CheckedMultiply(chunks, record_size);
   if (expected && *expected == range.size()) return {};
-  return Malformed(StrCat(what, ": chunk table: found ", range.size(), " bytes, expected ", ChunkCount(size, chunk_size),
-                          " records of ", record_size));
+  return Malformed(StrCat(what, ": chunk table: found ", range.size(), " bytes, expected ", chunks, " records of ", record_size));
 }
 
 }  // namespace
@@ -164,6 +162,7 @@ Result<BundleReader> BundleReader::Open(const Payload& payload) {
   PANNIER_CHECK_OK(reader.ReadManifest());
   PANNIER_CHECK_OK(reader.ResolveSections());
   PANNIER_CHECK_OK(reader.CheckArtifacts());
+  PANNIER_CHECK_OK(reader.ReadHostRuns());
   PANNIER_CHECK_OK(reader.CheckIndexRanges());
   return reader;
 }
@@ -191,9 +190,11 @@ Status BundleReader::ReadManifest() {
     return Malformed(StrCat("manifest: version: found ", manifest_->version_major(), ".", manifest_->version_minor(),
                             ", expected the anchor's ", anchor_.version_major, ".", anchor_.version_minor));
   }
-  if (manifest_->format() != format::ImageFormat::Elf) {
-    return {ErrorCode::kUnsupported,
-            StrCat("manifest: format: found ", static_cast<unsigned>(manifest_->format()), ", expected 1 (elf)")};
+  if (manifest_->format() != payload_.format) {
+    constexpr std::string_view kNames[] = {"", "elf", "mach-o", "pe"};
+    const auto expected = static_cast<unsigned>(payload_.format);
+    return {ErrorCode::kUnsupported, StrCat("manifest: format: found ", static_cast<unsigned>(manifest_->format()), ", expected ",
+                                            expected, " (", kNames[expected], ")")};
   }
   const auto placement = payload_.is_mapped() ? format::Placement::Mapped : format::Placement::FileOnly;
   if (manifest_->placement() != placement) {
@@ -253,7 +254,7 @@ Status BundleReader::CheckArtifacts() const {
     } else if (entry.kind() == format::ArtifactKind::Blob) {
       if (entry.chunks() == nullptr) return Malformed(StrCat(label, ": chunk table missing"));
       PANNIER_CHECK_OK(CheckChunkSize(entry.chunk_size(), label));
-      PANNIER_CHECK_OK(CheckTableSize(*entry.chunks(), entry.size(), entry.chunk_size(), ChunkRecord::kSize, label));
+      PANNIER_CHECK_OK(CheckTableSize(*entry.chunks(), ChunkCount(entry.size(), entry.chunk_size()), ChunkRecord::kSize, label));
     } else {
       // Of a kind of a later version: what covers its stored bytes is all that is known of it.
       if (entry.chunks() == nullptr) return Malformed(StrCat(label, ": chunk table missing"));
@@ -269,14 +270,41 @@ Status BundleReader::CheckArtifacts() const {
   return {};
 }
 
+Status BundleReader::ReadHostRuns() {
+  const format::Host& host = *manifest_->host();
+  if (host.pieces() == nullptr) {
+    host_runs_ = {{0, host.size(), 0}};
+    return {};
+  }
+  if (host.pieces()->size() > kMaxHostPieces)
+    return Malformed(StrCat("host: found ", host.pieces()->size(), " pieces, expected at most ", kMaxHostPieces));
+  if (host.pieces()->size() != 0 && !IsAligned(host.pieces()->Data())) return Malformed("host: pieces: found them misaligned");
+  std::uint64_t host_end = 0;
+  std::uint64_t bundle_end = 0;
+  for (const format::HostPiece* piece : *host.pieces()) {
+    if (piece->host_offset() < host_end || !FitsWithin(piece->host_offset(), piece->size(), host.size()) ||
+        piece->bundle_offset() < bundle_end || !FitsWithin(piece->bundle_offset(), piece->size(), manifest_->file_size())) {
+      return Malformed(StrCat("host: piece: found ", piece->size(), " bytes of ", Hex(piece->host_offset()), " at ",
+                              Hex(piece->bundle_offset()), ", expected ascending ranges within host and file"));
+    }
+    host_runs_.push_back({piece->host_offset(), piece->size(), piece->bundle_offset()});
+    host_end = piece->host_offset() + piece->size();
+    bundle_end = piece->bundle_offset() + piece->size();
+  }
+  return {};
+}
+
 Status BundleReader::CheckIndexRanges() const {
   const format::Host& host = *manifest_->host();
   PANNIER_CHECK_OK(CheckChunkSize(host.chunk_size(), "host"));
-  PANNIER_CHECK_OK(CheckTableSize(*host.chunks(), host.size(), host.chunk_size(), sizeof(Sha256Digest::bytes), "host"));
+  std::uint64_t chunks = 0;
+  for (const HostRun& run : host_runs_) chunks += ChunkCount(run.size, host.chunk_size());
+  PANNIER_CHECK_OK(CheckTableSize(*host.chunks(), chunks, sizeof(Sha256Digest::bytes), "host"));
   const format::IndexRange& spans = *manifest_->image()->spans();
   if (spans.size() % SpanRecord::kSize != 0)
     return Malformed(StrCat("image spans: found ", spans.size(), " bytes, expected records of ", SpanRecord::kSize));
-  if (!IsAligned(manifest_->image()->segments()->Data())) return Malformed("image: segments: found them misaligned");
+  if (manifest_->image()->segments()->size() != 0 && !IsAligned(manifest_->image()->segments()->Data()))
+    return Malformed("image: segments: found them misaligned");
   return {};
 }
 

@@ -45,6 +45,13 @@ class TensorReader {
   ByteView chunk_table_;
 };
 
+// A run of the host's bytes: where they were in the host and where they stand in the bundle.
+struct HostRun {
+  std::uint64_t host_offset = 0;
+  std::uint64_t size = 0;
+  std::uint64_t bundle_offset = 0;
+};
+
 // Borrows the payload's bytes.
 class BundleReader {
  public:
@@ -64,6 +71,8 @@ class BundleReader {
   ByteView undo() const { return sections_[manifest_->undo_section()]; }
   ByteView manifest_bytes() const { return manifest_bytes_; }
   ByteView signature_room() const { return signature_room_; }
+  // Ascending in host and bundle alike; within the host's size and the file's size as written.
+  const std::vector<HostRun>& host_runs() const { return host_runs_; }
 
   // A range of the index section whose digest is right.
   Result<ByteView> IndexBytes(const format::IndexRange& range, std::string_view what) const;
@@ -82,6 +91,7 @@ class BundleReader {
   Status ReadManifest();
   Status ResolveSections();
   Status CheckArtifacts() const;
+  Status ReadHostRuns();
   Status CheckIndexRanges() const;
   ByteView StoredBytes(const format::Artifact& artifact) const {
     return *sections_[artifact.section()].Slice(artifact.offset(), artifact.stored_size());
@@ -92,6 +102,7 @@ class BundleReader {
   const format::Manifest* manifest_ = nullptr;
   ByteView manifest_bytes_;
   ByteView signature_room_;
+  std::vector<HostRun> host_runs_;
   std::vector<ByteView> sections_;  // one for each of manifest().sections()
 };
 

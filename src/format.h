@@ -17,7 +17,7 @@ namespace pannier {
 inline constexpr std::uint16_t kVersionMajor = 1;
 inline constexpr std::uint16_t kVersionMinor = 0;
 
-// Our sections in ELF.
+// Our sections, as the manifest and ELF name them.
 inline constexpr std::string_view kAnchorSection = ".tvm.anchor";
 inline constexpr std::string_view kGraphSection = ".tvm.graph";
 inline constexpr std::string_view kParamsSection = ".tvm.params";
@@ -26,6 +26,9 @@ inline constexpr std::string_view kIndexSection = ".tvm.index";
 inline constexpr std::string_view kUndoSection = ".tvm.undo";
 inline constexpr std::string_view kManifestSection = ".tvm.manifest";
 inline constexpr std::string_view kSignatureSection = ".tvm.sig";
+// Where there is no room for a section header each: from the index on, and all.
+inline constexpr std::string_view kTailSection = ".tvm.meta";
+inline constexpr std::string_view kWholeSection = ".tvm";
 
 // The two artifacts whose meaning is known.
 inline constexpr std::string_view kGraphArtifact = "graph";
@@ -37,6 +40,7 @@ inline constexpr std::uint64_t kMaxTensorTableSize = std::uint64_t{1} << 30;  //
 inline constexpr std::uint32_t kMaxArtifacts = 4096;
 inline constexpr std::uint32_t kMaxSections = kMaxArtifacts + 8;  // in the file only, each is looked up by name
 inline constexpr std::size_t kMaxArtifactName = 255;
+inline constexpr std::uint32_t kMaxHostPieces = 1024;
 inline constexpr std::uint32_t kMinChunkSize = 4096;
 inline constexpr std::uint32_t kMaxChunkSize = std::uint32_t{16} << 20;
 

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "manifest_generated.h"
 #include "src/bytes.h"
 #include "src/result.h"
 
@@ -27,7 +28,8 @@ struct Payload {
     std::uint64_t file_offset;
   };
 
-  ByteView anchor;  // at least Anchor::kSize bytes
+  format::ImageFormat format = format::ImageFormat::Elf;  // of the library
+  ByteView anchor;                                        // at least Anchor::kSize bytes
   // In a mapped segment: everything from the anchor on. Then sections are found by their offset from the anchor.
   ByteView segment;
   // In the file only: sections are found by name, since strip may move each on its own.
@@ -40,6 +42,10 @@ struct Payload {
 
 // Looks through the bytes of a whole file. kNotABundle when it is a sound library without a payload.
 Result<Payload> FindPayload(ByteView file);
+
+// The same in a PE image as the OS mapped it: from the module's base, SizeOfImage bytes (pe::Header::image_size; the module's first
+// page is enough for pe::ParseHeader). Touches the headers and the first bytes of readable sections.
+Result<Payload> FindMappedPe(ByteView image);
 
 // The error for a library without a payload; says what may have become of it.
 Status NoPayload();

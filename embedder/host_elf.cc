@@ -1,0 +1,37 @@
+// An ELF library as a Host: modelled by LIEF, placed and planned by plan_elf.
+#include <memory>
+#include <utility>
+
+#include "embedder/host.h"
+#include "embedder/lief_adapter.h"
+#include "embedder/plan_elf.h"
+
+namespace pannier {
+namespace {
+
+class ElfHost : public Host {
+ public:
+  ElfHost(HostModel model, ElfPlacement placement)
+      : Host(model.bytes), model_(std::move(model)), elf_placement_(std::move(placement)) {
+    placement_ = elf_placement_;
+  }
+
+  FileFormat format() const override { return FileFormat::kElf; }
+  Result<EditPlan> Plan(const std::vector<PlannedSection>& sections) const override {
+    return PlanElf(model_, elf_placement_, sections);
+  }
+
+ private:
+  HostModel model_;
+  ElfPlacement elf_placement_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Host>> OpenElfHost(const std::string& path, ByteView bytes, const HostOptions& /*options*/) {
+  PANNIER_TRY(HostModel model, ModelElfHost(path, bytes));
+  PANNIER_TRY(ElfPlacement placement, PlaceElfPayload(model));
+  return std::unique_ptr<Host>(std::make_unique<ElfHost>(std::move(model), std::move(placement)));
+}
+
+}  // namespace pannier

@@ -1,0 +1,95 @@
+// Artifacts laid out one after another, each in its section, with tables about them in the index.
+#include "embedder/layout.h"
+
+#include <algorithm>
+#include <string_view>
+#include <utility>
+
+#include "src/format.h"
+
+namespace pannier {
+namespace {
+
+// May an artifact have a section named after it?
+bool IsSectionName(std::string_view name, const Placement& placement) {
+  if (name == kGraphArtifact || name == kParamsArtifact) return true;
+  if (name.size() > placement.longest_name) return false;
+  for (const char c : name) {
+    const bool plain =
+        (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-' || c == '.';
+    if (!plain) return false;
+  }
+  for (const std::string_view taken : {"anchor", "extra", "index", "undo", "manifest", "sig", "meta", "phdrs"}) {
+    if (name == taken) return false;
+  }
+  return true;
+}
+
+void AddArtifact(const ArtifactInput& input, const EncodedArtifact& encoded, bool in_extra, Layout& layout) {
+  ArtifactFacts facts;
+  facts.name = input.name;
+  facts.is_params = input.params.has_value();
+  facts.stored_size = encoded.stored_size;
+  facts.size = input.file->size();
+  facts.sha256 = encoded.sha256;
+  if (in_extra && !layout.sections.empty() && layout.sections.back().name == kExtraSection) {
+    PlannedSection& extra = layout.sections.back();
+    facts.section = static_cast<std::uint32_t>(layout.sections.size() - 1);
+    facts.offset = encoded.offset - extra.offset;
+    extra.size = facts.offset + encoded.stored_size;
+    extra.align = std::max(extra.align, encoded.align);
+    layout.end = extra.offset + extra.size;
+  } else {
+    const std::string name = in_extra ? std::string(kExtraSection) : ".tvm." + input.name;
+    facts.section = layout.AddSection(name, encoded.offset, encoded.stored_size, encoded.align);
+  }
+  facts.chunks = layout.AddToIndex(encoded.chunk_table);
+  if (input.params) {
+    std::vector<TensorFacts> tensors;
+    for (const EncodedContent& content : encoded.contents) {
+      const ByteView records(encoded.chunk_table.data() + content.first_chunk * ChunkRecord::kSize,
+                             static_cast<std::size_t>(content.chunk_count * ChunkRecord::kSize));
+      tensors.push_back({content.first_chunk, Sha256Of(records)});
+    }
+    facts.tensors = layout.AddToIndex(BuildTensorTable(*input.params, tensors));
+  }
+  if (encoded.has_frames) layout.compressed.push_back(input.name);
+  layout.artifacts.push_back(std::move(facts));
+}
+
+}  // namespace
+
+std::uint32_t Layout::AddSection(std::string name, std::uint64_t offset, std::uint64_t size, std::uint64_t align) {
+  sections.push_back({std::move(name), offset, size, align});
+  end = offset + size;
+  return static_cast<std::uint32_t>(sections.size() - 1);
+}
+
+IndexEntry Layout::AddToIndex(const std::vector<std::uint8_t>& bytes) {
+  index.resize(static_cast<std::size_t>(AlignUp(index.size(), 8)));
+  const IndexEntry entry = {index.size(), bytes.size(), Sha256Of(ByteView(bytes.data(), bytes.size()))};
+  index.insert(index.end(), bytes.begin(), bytes.end());
+  return entry;
+}
+
+Result<Layout> EncodeArtifacts(const std::vector<ArtifactInput>& inputs, const Placement& placement, const PayloadTarget& target,
+                               const EncodeOptions& options) {
+  Layout layout;
+  layout.end = placement.content_offset;
+  std::vector<const ArtifactInput*> own;
+  std::vector<const ArtifactInput*> shared;
+  for (const ArtifactInput& input : inputs)
+    (IsSectionName(input.name, placement) && own.size() < placement.own_sections ? own : shared).push_back(&input);
+  const std::uint64_t align = placement.grouping == Grouping::kAll ? 1 : placement.section_align;
+  for (const auto* group : {&own, &shared}) {
+    for (const ArtifactInput* input : *group) {
+      const bool begins_section = group == &own || input == shared.front();
+      const std::uint64_t from = begins_section ? AlignUp(layout.end, align) : layout.end;
+      PANNIER_TRY(const EncodedArtifact encoded, EncodeArtifact(*input, from, target, options));
+      AddArtifact(*input, encoded, group == &shared, layout);
+    }
+  }
+  return layout;
+}
+
+}  // namespace pannier

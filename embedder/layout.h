@@ -1,0 +1,35 @@
+// Layout: a payload's sections, artifacts and index while it grows from the anchor on.
+#ifndef PANNIER_EMBEDDER_LAYOUT_H_
+#define PANNIER_EMBEDDER_LAYOUT_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "embedder/artifact_input.h"
+#include "embedder/edit_plan.h"
+#include "embedder/encoder.h"
+#include "embedder/manifest_builder.h"
+#include "src/result.h"
+
+namespace pannier {
+
+// Offsets count from the anchor.
+struct Layout {
+  std::vector<PlannedSection> sections;  // without anchor, manifest and signature room
+  std::vector<ArtifactFacts> artifacts;
+  std::vector<std::string> compressed;  // names of artifacts with compressed chunks
+  std::vector<std::uint8_t> index;
+  std::uint64_t end = 0;
+
+  std::uint32_t AddSection(std::string name, std::uint64_t offset, std::uint64_t size, std::uint64_t align);
+  IndexEntry AddToIndex(const std::vector<std::uint8_t>& bytes);
+};
+
+// Streams all artifacts into the target: those with a section of their own, then those that share one.
+Result<Layout> EncodeArtifacts(const std::vector<ArtifactInput>& inputs, const Placement& placement, const PayloadTarget& target,
+                               const EncodeOptions& options);
+
+}  // namespace pannier
+
+#endif  // PANNIER_EMBEDDER_LAYOUT_H_
