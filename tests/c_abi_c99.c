@@ -1,5 +1,5 @@
 // The whole C interface from C99: usage c_abi_c99 BUNDLE GRAPH PARAMS, where BUNDLE carries these two files of tests/data/mlp.
-#define _POSIX_C_SOURCE 200809L
+#define _POSIX_C_SOURCE 200809L  // NOLINT(bugprone-reserved-identifier): for those who ask for POSIX
 
 #include <fcntl.h>
 #include <pthread.h>
