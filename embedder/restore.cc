@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "embedder/fat_bundle.h"
+#include "embedder/image.h"
 #include "src/byte_source.h"
 #include "src/format.h"
 #include "src/macho_file.h"
@@ -81,6 +82,7 @@ Status RestoreHost(const FileSource& source, ByteView bytes, const BundleReader&
   PANNIER_TRY(const format::UndoRecord* undo, OpenUndoRecord(reader));
   PANNIER_CHECK_OK(CheckEdits(*undo));
   const format::Manifest& manifest = reader.manifest();
+  if (const std::string since = SignedSince(bytes); !since.empty()) return Changed(since);
   if (reader.payload().anchor_file_offset != manifest.anchor_file_offset()) {
     return Changed(
         StrCat("the payload was at ", Hex(manifest.anchor_file_offset()), ", found at ", Hex(reader.payload().anchor_file_offset)));

@@ -101,6 +101,7 @@ class Verifier {
 
   void CheckEnds() {
     const format::Manifest& manifest = reader_.manifest();
+    if (std::string since = SignedSince(file_.bytes()); !since.empty()) Differ(std::move(since));
     if (file_.bytes().size() != manifest.file_size())
       Differ(StrCat("file: found ", file_.bytes().size(), " bytes, expected ", manifest.file_size()));
     if (reader_.payload().anchor_file_offset != manifest.anchor_file_offset()) {
@@ -355,6 +356,7 @@ class Verifier {
 
   void NoteRewritten() {
     const format::Manifest& manifest = reader_.manifest();
+    if (std::string since = SignedSince(file_.bytes()); !since.empty()) report_.notes.push_back(std::move(since));
     if (file_.bytes().size() == manifest.file_size() && reader_.payload().anchor_file_offset == manifest.anchor_file_offset())
       return;
     report_.notes.push_back(StrCat("the file was rewritten since it was embedded: ", file_.bytes().size(), " bytes, it was ",
