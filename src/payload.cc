@@ -1,4 +1,4 @@
-// The payload found in a file: by a segment or section that begins with the anchor, or by its sections' names.
+// The payload found in a file: by a segment or section header that leads to the anchor, or by its sections' names.
 #include "src/payload.h"
 
 #include <algorithm>
@@ -44,6 +44,24 @@ Result<Payload> FindInElf(ByteView file) {
   return payload;
 }
 
+Result<Payload> FindInMachO(ByteView file) {
+  PANNIER_TRY(const macho::Header header, macho::ParseHeader(file));
+  PANNIER_TRY(const std::vector<macho::Command> commands, macho::ParseCommands(file, header));
+  PANNIER_TRY(const std::vector<macho::Segment> segments, macho::ParseSegments(header, commands));
+  PANNIER_CHECK_OK(macho::CheckSegmentsInFile(segments, file.size()));
+  for (const macho::Segment& segment : segments) {
+    const ByteView bytes = *file.Slice(segment.offset, segment.file_size);
+    if ((segment.protection & macho::kReadable) == 0 || bytes.size() < Anchor::kSize || !HasAnchorMagic(bytes)) continue;
+    Payload payload;
+    payload.format = format::ImageFormat::MachO;
+    payload.anchor = bytes;
+    payload.segment = bytes;
+    payload.anchor_file_offset = segment.offset;
+    return payload;
+  }
+  return NoPayload();
+}
+
 // The payload's first section, and those behind it that follow in file and memory alike. `is_mapped`: sections stand at their
 // addresses, not at their raw data's offsets.
 Result<Payload> FindInPe(ByteView image, bool is_mapped) {
@@ -74,30 +92,13 @@ Result<Payload> FindInPe(ByteView image, bool is_mapped) {
   return NoPayload();
 }
 
-Result<Payload> FindInMachO(ByteView file) {
-  PANNIER_TRY(const macho::Header header, macho::ParseHeader(file));
-  PANNIER_TRY(const std::vector<macho::Command> commands, macho::ParseCommands(file, header));
-  PANNIER_TRY(const std::vector<macho::Segment> segments, macho::ParseSegments(header, commands));
-  PANNIER_CHECK_OK(macho::CheckSegmentsInFile(segments, file.size()));
-  for (const macho::Segment& segment : segments) {
-    const ByteView bytes = *file.Slice(segment.offset, segment.file_size);
-    if ((segment.protection & macho::kReadable) == 0 || bytes.size() < Anchor::kSize || !HasAnchorMagic(bytes)) continue;
-    Payload payload;
-    payload.format = format::ImageFormat::MachO;
-    payload.anchor = bytes;
-    payload.segment = bytes;
-    payload.anchor_file_offset = segment.offset;
-    return payload;
-  }
-  return NoPayload();
-}
-
 Result<Payload> FindInFat(ByteView file, std::string_view arch) {
   PANNIER_TRY(macho::FatFile fat, macho::ParseFat(file, file.size()));
   std::stable_partition(fat.slices.begin(), fat.slices.end(),
                         [](const macho::Slice& slice) { return slice.cpu_type == macho::OwnCpuType(); });
   std::string names;
-  Status first = NoPayload();
+  Status refused;  // the first that is no library that this version reads
+  bool is_library = false;
   for (const macho::Slice& slice : fat.slices) {
     const std::string name = macho::ArchName(slice.cpu_type, slice.cpu_subtype);
     names += StrCat(names.empty() ? "" : ", ", name);
@@ -107,11 +108,12 @@ Result<Payload> FindInFat(ByteView file, std::string_view arch) {
     if (payload.ok()) payload->slice = bytes;
     const ErrorCode code = payload.status().code();
     if (!arch.empty() || (code != ErrorCode::kNotABundle && code != ErrorCode::kUnsupported)) return payload;
-    if (code == ErrorCode::kUnsupported) first = payload.TakeStatus();
+    is_library = is_library || code == ErrorCode::kNotABundle;
+    if (code == ErrorCode::kUnsupported && refused.ok()) refused = payload.TakeStatus();
   }
   if (!arch.empty())
     return {ErrorCode::kNotFound, StrCat("no slice ", Printable(arch), "; it has ", names.empty() ? "none" : names)};
-  return first;
+  return is_library || refused.ok() ? NoPayload() : refused;
 }
 
 }  // namespace
