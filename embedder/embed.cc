@@ -29,6 +29,13 @@ struct HostFile {
   MappedFile mapped;
 
   const FileSource& source() const { return restored ? *restored : *original; }
+
+  // Windows replaces no file that is open or mapped.
+  void Close() {
+    mapped = MappedFile();
+    restored.reset();
+    original.reset();
+  }
 };
 
 Status OpenHost(const std::string& path, const std::string& target, bool force, HostFile& host) {
@@ -115,17 +122,6 @@ Result<EmbedSummary> Embed(const std::string& host_path, const std::vector<Named
   Finisher finisher(*host, host_sha256, options.encode.threads, layout);
   PANNIER_CHECK_OK(finisher.Run().WithContext(Printable(host_path)));
 
-  if (out) {
-    const auto finish = [&]() -> Status {
-      PANNIER_CHECK_OK(finisher.Write(file.source(), 0, *out, 0));
-      PANNIER_CHECK_OK(file.original->CheckUnchanged().WithContext(Printable(host_path)));
-      PANNIER_CHECK_OK(ReadBack(*out, finisher.plan().file_size, layout.compressed, options.encode.threads)
-                           .WithContext("reading back what was written"));
-      return out->Commit();
-    };
-    PANNIER_CHECK_OK(finish().WithContext(Printable(target)));
-  }
-
   EmbedSummary summary;
   summary.host_size = host->bytes().size();
   summary.bundle_size = finisher.plan().file_size;
@@ -137,6 +133,18 @@ Result<EmbedSummary> Embed(const std::string& host_path, const std::vector<Named
   summary.moved = placement.moved;
   summary.sections = finisher.AllSections();
   summary.plan = finisher.plan();
+
+  if (out) {
+    const auto finish = [&]() -> Status {
+      PANNIER_CHECK_OK(finisher.Write(file.source(), 0, *out, 0));
+      PANNIER_CHECK_OK(file.original->CheckUnchanged().WithContext(Printable(host_path)));
+      PANNIER_CHECK_OK(ReadBack(*out, finisher.plan().file_size, layout.compressed, options.encode.threads)
+                           .WithContext("reading back what was written"));
+      file.Close();
+      return out->Commit();
+    };
+    PANNIER_CHECK_OK(finish().WithContext(Printable(target)));
+  }
   return summary;
 }
 

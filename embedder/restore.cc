@@ -111,14 +111,18 @@ Status RestoreHost(const FileSource& bundle, ByteView bytes, const BundleReader&
 }
 
 Status Restore(const std::string& path, const std::string& target) {
-  auto run = [&]() -> Status {
+  auto restore = [&]() -> Result<OutputFile> {
     PANNIER_TRY(const FileSource bundle, FileSource::Open(path));
     PANNIER_TRY(const MappedFile mapped, MappedFile::Map(bundle.fd(), 0, bundle.size()));
     PANNIER_TRY(const Payload payload, FindPayload(mapped.bytes()));
     PANNIER_TRY(const BundleReader reader, BundleReader::Open(payload));
     PANNIER_TRY(OutputFile out, OutputFile::Create(target, &bundle));
     PANNIER_CHECK_OK(RestoreHost(bundle, mapped.bytes(), reader, out));
-    return out.Commit();
+    return out;
+  };
+  auto run = [&]() -> Status {
+    PANNIER_TRY(OutputFile out, restore());
+    return out.Commit();  // now that the bundle is closed: Windows replaces no file that is open or mapped
   };
   return run().WithContext(Printable(path));
 }
