@@ -15,7 +15,8 @@
 namespace pannier {
 
 struct HostOptions {
-  std::size_t artifacts = 0;  // how many there are
+  std::size_t artifacts = 0;    // how many there are
+  bool drop_signature = false;  // a signature that any change voids may go
 };
 
 class Host {
@@ -41,6 +42,7 @@ class Host {
 
 // One for each format; each in a file of its own.
 Result<std::unique_ptr<Host>> OpenElfHost(const std::string& path, ByteView bytes, const HostOptions& options);
+Result<std::unique_ptr<Host>> OpenPeHost(const std::string& path, ByteView bytes, const HostOptions& options);
 
 }  // namespace pannier
 

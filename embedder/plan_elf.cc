@@ -155,18 +155,7 @@ class Edits {
     elf::EncodeSegment(header_, segment, bytes.data());
     Bytes(header_.segment_offset + std::uint64_t{index} * header_.segment_entry_size(), std::move(bytes));
   }
-  std::vector<Edit> Take() {
-    std::sort(edits_.begin(), edits_.end(), [](const Edit& a, const Edit& b) { return a.offset < b.offset; });
-    std::vector<Edit> merged;
-    for (Edit& edit : edits_) {
-      if (!merged.empty() && merged.back().offset + merged.back().bytes.size() == edit.offset) {
-        merged.back().bytes.insert(merged.back().bytes.end(), edit.bytes.begin(), edit.bytes.end());
-      } else {
-        merged.push_back(std::move(edit));
-      }
-    }
-    return merged;
-  }
+  std::vector<Edit> Take() { return MergeEdits(std::move(edits_)); }
 
  private:
   const elf::Header& header_;

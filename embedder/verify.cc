@@ -25,7 +25,7 @@ struct Checked {
   ByteView bytes;
   Sha256Digest expected;
   std::uint32_t label = 0;  // into Verifier::labels_
-  bool may_be_zero = false;
+  bool is_gap = false;
 };
 
 // Bytes that follow from all others.
@@ -51,6 +51,12 @@ bool IsSameSegment(const ImageSegment& found, const ImageSegment& expected, bool
   return is_elf && found.type == elf::kSegmentLoad && found.filesz < expected.filesz && (keeps_size || had_no_zeroes);
 }
 
+// What strip and objcopy put between sections: zeroes, or behind the code of a PE section breakpoints.
+bool IsFiller(ByteView bytes) {
+  constexpr std::uint8_t kBreakpoint = 0xcc;
+  return IsAllZero(bytes) || std::all_of(bytes.begin(), bytes.end(), [](std::uint8_t byte) { return byte == kBreakpoint; });
+}
+
 class Verifier {
  public:
   Verifier(const MappedFile& file, const BundleReader& reader, unsigned threads)
@@ -61,7 +67,7 @@ class Verifier {
     AddDerived();
     PANNIER_CHECK_OK(AddHost());
     PANNIER_CHECK_OK(AddArtifacts());
-    AddParts(reader_.manifest().file_size());
+    AddParts([](const format::Part&) { return true; });
     CheckSignatureRoom();
     PANNIER_CHECK_OK(CompareAll());
     PANNIER_CHECK_OK(CheckDerived());
@@ -74,7 +80,7 @@ class Verifier {
     PANNIER_CHECK_OK(CheckHeaders());
     PANNIER_CHECK_OK(AddSpans());
     PANNIER_CHECK_OK(AddArtifacts());
-    AddParts(reader_.anchor().payload_size);
+    AddParts([this](const format::Part& part) { return part.offset() < reader_.anchor().payload_size; });
     PANNIER_CHECK_OK(CompareAll());
     return {};
   }
@@ -204,10 +210,11 @@ class Verifier {
     return {};
   }
 
-  // The manifest's parts that begin before `end` (counted from the anchor).
-  void AddParts(std::uint64_t end) {
+  // Those of the manifest's parts that count.
+  template <typename Predicate>
+  void AddParts(Predicate counts) {
     for (const format::Part* part : *reader_.manifest().parts()) {
-      if (part->offset() >= end) continue;
+      if (!counts(*part)) continue;
       const std::string name(Printable(ToText(part->name())));
       const std::optional<ByteView> bytes = FindPart(*part);
       if (!bytes) {
@@ -223,8 +230,8 @@ class Verifier {
     if (!payload.is_mapped() || part.offset() < reader_.anchor().payload_size) {
       if (const auto section = payload.Find(ToText(part.name()), part.offset(), part.size())) return section;
     }
-    const auto offset = CheckedAdd(payload.anchor_file_offset, part.offset());
-    return offset ? file_.bytes().Slice(*offset, part.size()) : std::nullopt;
+    // A part before the anchor has a negative offset: the sum is meant modulo 2^64.
+    return file_.bytes().Slice(payload.anchor_file_offset + part.offset(), part.size());
   }
 
   // No signature yet: the room is empty. What may stand in it: docs/format.md, "Signatures".
@@ -247,7 +254,7 @@ class Verifier {
       Sha256Many(bytes.data(), count, digests.data());
       for (std::size_t i = 0; i < count; ++i) {
         const Checked& item = checked_[first + i];
-        const bool same = digests[i] == item.expected || (item.may_be_zero && IsAllZero(item.bytes));
+        const bool same = digests[i] == item.expected || (item.is_gap && IsFiller(item.bytes));
         if (!same) {
           const std::lock_guard<std::mutex> lock(mutex);
           found.emplace_back(OffsetOf(item.bytes),

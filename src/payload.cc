@@ -1,10 +1,11 @@
-// The payload found in a file: by a program header that leads to the anchor, or by section headers.
+// The payload found in a file: by a program header or section header that leads to the anchor, or by its sections' names.
 #include "src/payload.h"
 
 #include <cstring>
 
 #include "src/elf_file.h"
 #include "src/format.h"
+#include "src/pe_file.h"
 #include "src/text.h"
 
 namespace pannier {
@@ -41,12 +42,42 @@ Result<Payload> FindInElf(ByteView file) {
   return payload;
 }
 
+// The payload's first section, and those behind it that follow in file and memory alike. `is_mapped`: sections stand at their
+// addresses, not at their raw data's offsets.
+Result<Payload> FindInPe(ByteView image, bool is_mapped) {
+  PANNIER_TRY(const pe::Header header, pe::ParseHeader(image));
+  PANNIER_TRY(const std::vector<pe::Section> sections, pe::ParseSections(image, header));
+  if (!is_mapped) PANNIER_CHECK_OK(pe::CheckSectionsInFile(sections, image.size()));
+  auto bytes_of = [&](const pe::Section& section) -> std::optional<ByteView> {
+    if ((section.characteristics & pe::kSectionReadable) == 0) return std::nullopt;
+    return image.Slice(is_mapped ? section.address : section.raw_offset, section.mapped_size());
+  };
+  for (std::size_t i = 0; i < sections.size(); ++i) {
+    const auto first = bytes_of(sections[i]);
+    if (!first || first->size() < Anchor::kSize || !HasAnchorMagic(*first)) continue;
+    std::uint64_t size = first->size();
+    for (std::size_t j = i + 1; j < sections.size(); ++j) {
+      const auto next = bytes_of(sections[j]);
+      if (!next || sections[j].raw_offset != sections[i].raw_offset + size || sections[j].address != sections[i].address + size)
+        break;
+      size += next->size();
+    }
+    Payload payload;
+    payload.format = format::ImageFormat::Pe;
+    payload.anchor = *first;
+    payload.segment = ByteView(first->data(), static_cast<std::size_t>(size));
+    payload.anchor_file_offset = is_mapped ? 0 : sections[i].raw_offset;
+    return payload;
+  }
+  return NoPayload();
+}
+
 }  // namespace
 
 FileFormat DetectFormat(ByteView file) {
   if (elf::HasMagic(file)) return FileFormat::kElf;
   if (file.text().substr(0, 8) == "!<arch>\n" || file.text().substr(0, 8) == "!<thin>\n") return FileFormat::kArchive;
-  if (file.text().substr(0, 2) == "MZ") return FileFormat::kPe;
+  if (pe::HasMagic(file)) return FileFormat::kPe;
   if (const auto magic = file.Read<std::uint32_t>(0)) {
     for (const std::uint32_t known : {0xfeedfaceU, 0xfeedfacfU, 0xcefaedfeU, 0xcffaedfeU, 0xbebafecaU, 0xbfbafecaU}) {
       if (*magic == known) return FileFormat::kMachO;
@@ -82,8 +113,11 @@ std::optional<ByteView> Payload::Find(std::string_view name, std::uint64_t offse
 Result<Payload> FindPayload(ByteView file) {
   const FileFormat format = DetectFormat(file);
   if (format == FileFormat::kElf) return FindInElf(file);
-  return {ErrorCode::kUnsupported, StrCat("found ", FormatName(format), ", expected an ELF shared library")};
+  if (format == FileFormat::kPe) return FindInPe(file, false);
+  return {ErrorCode::kUnsupported, StrCat("found ", FormatName(format), ", expected a shared library")};
 }
+
+Result<Payload> FindMappedPe(ByteView image) { return FindInPe(image, true); }
 
 Status NoPayload() {
   return {ErrorCode::kNotABundle,

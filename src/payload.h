@@ -43,6 +43,10 @@ struct Payload {
 // Looks through the bytes of a whole file. kNotABundle when it is a sound library without a payload.
 Result<Payload> FindPayload(ByteView file);
 
+// The same in a PE image as the OS mapped it: from the module's base, SizeOfImage bytes (pe::Header::image_size; the module's first
+// page is enough for pe::ParseHeader). Touches the headers and the first bytes of readable sections.
+Result<Payload> FindMappedPe(ByteView image);
+
 // The error for a library without a payload; says what may have become of it.
 Status NoPayload();
 

@@ -41,7 +41,7 @@ const std::vector<Damage>& Damages() {
   using T = format::Tensor;
   static const std::vector<Damage> damages = {
       {"elf magic", [](const Image& i) { i.bytes()[0] = 'x'; }, Seal::kNothing, ErrorCode::kUnsupported,
-       "found a file of unknown format, expected an ELF shared library"},
+       "found a file of unknown format, expected a shared library"},
       {"elf class", [](const Image& i) { i.bytes()[4] = 3; }, Seal::kNothing, ErrorCode::kMalformed,
        "elf header: class: found 3, expected 1 (32-bit) or 2 (64-bit)"},
       {"elf byte order", [](const Image& i) { i.bytes()[5] = 0; }, Seal::kNothing, ErrorCode::kMalformed,
