@@ -313,6 +313,9 @@ WINE_PROBE = r"""
 #include <stdio.h>
 #include <stdlib.h>
 /* usage: probe LIBRARY FOLDER RVA SIZE: loads the library, whose own libraries lie in the folder; FNV-1a of the bytes mapped at RVA. */
+/* What add-ons for Node take from the program that loads them, before it calls them. */
+__declspec(dllexport) void napi_module_register(void* module) { (void)module; }
+__declspec(dllexport) void node_module_register(void* module) { (void)module; }
 int main(int argc, char** argv) {
   SetErrorMode(SEM_FAILCRITICALERRORS | SEM_NOGPFAULTERRORBOX | SEM_NOOPENFILEERRORBOX);
   if (argc != 5) return 9;
@@ -410,6 +413,11 @@ class Tools:
 # ------------------------------------------------------------------------------------------------------------------ the way through
 
 
+def generalised(text):
+    """A message without what is particular to one library, to group by."""
+    return re.sub(r"0x[0-9a-f]+|\b[0-9a-f]*\d[0-9a-f]*\b", "N", text)[:140]
+
+
 def new_in(after, before):
     return list((collections.Counter(after) - collections.Counter(before)).elements())
 
@@ -490,8 +498,8 @@ class Trial:
         if not done:
             self.check_refusal(done)
             return
-        if self.specimen.kind in ("program", "debug symbols"):
-            self.fail("refusal", f"a {self.specimen.kind} was embedded into")
+        if self.specimen.kind == "debug symbols":
+            self.fail("refusal", "debug symbols were embedded into")
         self.facts["outcome"] = "embedded"
         self.facts["changed"] = json.loads(done.text)["host_bytes_changed"]
         self.check_bundle()
@@ -604,43 +612,47 @@ class Trial:
 
     def check_tool(self, name, command, is_image_kept=True, judge=None):
         """Applies a tool to a copy of the bundle, and to one of the bare library when something has to be explained."""
-        bundle, bare = self.place("changed", self.bundle), None
+        bundle = self.place("changed", self.bundle)
         applied = run(*command(bundle))
-        wrong = [] if applied else [f"the tool failed: {applied.text[-300:]}"]
-        if applied:
-            wrong += self.wrong_after(name, bundle, is_image_kept) or (judge(bundle) if judge else [])
-        explanation = None
-        if wrong:
-            bare = self.place("changed-bare", self.bare)
-            bare_applied = run(*command(bare))
-            if not bare_applied:
-                explanation = "it refuses the bare library, too: " + re.sub(
-                    r"'[^']*'|\S*/\S*|0x[0-9a-f]+|\b\d+\b", "", (bare_applied.text or "no message").splitlines()[-1])[-110:]
-            elif applied and (changed := self.image_changes(bare)):
-                explanation = "it changes the bare library's image, too: " + changed
-            elif applied and (broken := new_in(self.findings(bare), self.bare_findings)):
-                explanation = "it breaks the bare library, too: " + re.sub(r"0x[0-9a-f]+|\b\d+\b", "N", broken[0])
-        self.mark(name, "; ".join(wrong), explanation)
+        problems = self.wrong_after(bundle, is_image_kept, judge) if applied else {"tool": f"it failed: {applied.text[-300:]}"}
+        if not problems:
+            self.mark(name, None)
+            return
+        bare = self.place("changed-bare", self.bare)
+        bare_applied = run(*command(bare))
+        explanations = {}
+        if not bare_applied:
+            said = re.sub(r"'[^']*'|\S*/\S*", "", (bare_applied.text or "no message").splitlines()[-1])
+            explanations = {kind: "it refuses the bare library, too: " + generalised(said) for kind in problems}
+        elif applied:
+            # A harm to the payload is never explained.
+            broken = {generalised(finding) for finding in new_in(self.findings(bare), self.bare_findings)}
+            if broken and {generalised(finding) for finding in problems.get("rules", [])} <= broken:
+                explanations["rules"] = "it breaks the bare library, too: " + sorted(broken)[0]
+            if changed := self.image_changes(bare):
+                explanations["image"] = "it changes the bare library's image, too: " + changed
+            if judge and (said := judge(bare)):
+                explanations["judge"] = "so it is for the bare library: " + generalised(said)
+        for kind, problem in problems.items():
+            self.mark(name, f"{kind}: {problem}", explanations.get(kind))
 
-    def wrong_after(self, name, bundle, is_image_kept):
-        """What is wrong with a bundle that a tool changed."""
-        wrong = []
-        if problem := self.payload_wrong(bundle):
-            wrong.append(problem)
-        if new := new_in(self.findings(bundle), self.bare_findings):
-            wrong.append("; ".join(new[:3]))
+    def wrong_after(self, bundle, is_image_kept, judge):
+        """What is wrong with a bundle that a tool changed, by kind."""
+        wrong = {"payload": self.payload_wrong(bundle), "rules": new_in(self.findings(bundle), self.bare_findings)[:5]}
         verified = self.pannier("verify", "--image", bundle)
         if verified.status not in ((0,) if is_image_kept else (0, 1)):
-            wrong.append(f"verify --image: status {verified.status}: {verified.text[-200:]}")
+            wrong["image"] = f"verify --image: status {verified.status}: {verified.text[-200:]}"
         is_same = filecmp.cmp(bundle, self.bundle, shallow=False)
         restored = self.folder / "restored"
         done = self.pannier("restore", bundle, "-o", restored)
         if done and not filecmp.cmp(restored, self.specimen.path, shallow=False):
-            self.fail(name, "restore made another file than the original")
+            wrong["restore"] = "made another file than the original"
         elif not done and (done.status != 2 or restored.exists() or is_same):
-            self.fail(name, f"restore: status {done.status}: {done.text[-200:]}")
+            wrong["restore"] = f"status {done.status}: {done.text[-200:]}"
         restored.unlink(missing_ok=True)
-        return wrong
+        if judge:
+            wrong["judge"] = judge(bundle)
+        return {kind: problem for kind, problem in wrong.items() if problem}
 
     def image_changes(self, bare):
         """What of the image a tool changed in the bare library; empty if nothing."""
@@ -650,7 +662,7 @@ class Trial:
             return "not readable any more"
         for old, new in zip(self.images, now):
             if self.specimen.format == "PE":
-                for field in ("flags", "entry", "base", "alignment"):
+                for field in ("entry", "base", "alignment"):
                     if getattr(old, field) != getattr(new, field):
                         return field
                 if old.directories[:4] + old.directories[5:6] + old.directories[7:] != \
@@ -758,10 +770,8 @@ class Trial:
             self.check_wine()
 
     def lief_after(self, path):
-        if not self.tools.python:
-            return []
-        ok, said = self.tools.lief("PE", path)
-        return [] if ok or not self.bare_lief()[0] else [f"LIEF's layout check: {said}"]
+        ok, said = self.tools.lief("PE", path) if self.tools.python else (True, "")
+        return "" if ok else f"LIEF's layout check: {said}"
 
     def sign(self, path):
         """In a shell, since it writes to another file."""
@@ -773,7 +783,7 @@ class Trial:
 
     def signature_after(self, path):
         verified = run(self.tools.osslsigncode, "verify", "-CAfile", self.tools.identity[1], "-in", path)
-        return [] if verified and "Succeeded" in verified.text else [f"osslsigncode verify: {verified.text[-300:]}"]
+        return "" if verified and "Succeeded" in verified.text else f"osslsigncode verify: {verified.text[-300:]}"
 
     def check_wine(self):
         """Loaded in Wine, with stand-ins for the program's own libraries; the payload as it is mapped then."""
@@ -800,8 +810,10 @@ class Trial:
                 self.make_stand_in(libraries / name, symbols)
 
         def load(path, address, length):
+            environment = dict(self.tools.wine_environment)
+            environment["WINEDLLOVERRIDES"] += f";{path.stem}=n"  # this one, not Wine's own of the same name
             done = run(self.tools.wine, self.tools.probe, "Z:" + str(path).replace("/", "\\"), "Z:" + str(libraries).replace("/", "\\"),
-                       address, length, environment=self.tools.wine_environment)
+                       address, length, environment=environment)
             return done.status, done.text.splitlines()[-1].strip() if done.text else ""
 
         bare = load(self.bare, 0, 0)
@@ -812,8 +824,9 @@ class Trial:
             expected = fnv(after.data[start.offset:start.offset + size])
             self.mark("Wine", None if loaded == (0, expected) else f"{loaded}, expected {(0, expected)}")
         else:
-            self.mark("Wine", None if loaded == bare else f"bundle: {loaded}, bare: {bare}")
-            self.marks["Wine"] = f"explained: the bare library does not load: status {bare[0]} {bare[1]}" if loaded == bare else "failed"
+            is_same = bare[0] == loaded[0] and generalised(bare[1]) == generalised(loaded[1])
+            self.mark("Wine", f"bundle: {loaded}, bare: {bare}",
+                      f"the bare library does not load, either: {bare[0]} {generalised(bare[1])}" if is_same else None)
 
     def make_stand_in(self, path, symbols):
         source, exports = path.with_suffix(".s"), path.with_suffix(".def")
