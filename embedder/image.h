@@ -61,6 +61,7 @@ struct MappedImage {
 
 Result<MappedImage> ReadImage(ByteView file);
 Result<MappedImage> ReadElfImage(ByteView file);
+Result<MappedImage> ReadMachOImage(ByteView file);
 Result<MappedImage> ReadPeImage(ByteView file);
 
 }  // namespace pannier
