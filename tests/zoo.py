@@ -447,7 +447,7 @@ class Trial:
         return run(self.keeper.pannier, *words)
 
     def embed(self, host, *options):
-        words = ["--drop-signature"] if self.facts.get("signed") else []
+        words = [word for word, fact in (("--drop-signature", "was signed"), ("--sectionless", "sectionless")) if self.facts.get(fact)]
         return self.pannier("embed", host, "--graph", MODEL / "graph.json", "--params", MODEL / "params.bin", "--json", *words, *options)
 
     def place(self, folder, source):
@@ -489,11 +489,13 @@ class Trial:
                   any(image.signature() == "identity" for image in self.images))
         done = self.embed(self.bare, "-o", self.bundle, "--codec", "store")
         if signed and self.specimen.kind in ("DLL", "dylib", "bundle"):
-            self.facts["was signed"] = True
             is_said = "--drop-signature" in done.text and self.refused(done.text) == "signed"
             self.mark("refused while signed", None if done.status == 2 and is_said and not self.bundle.exists() else
                       f"status {done.status}: {done.text[:300]}")
-            self.facts["signed"] = True
+            self.facts["was signed"] = True
+            done = self.embed(self.bare, "-o", self.bundle, "--codec", "store")
+        if not done and "--sectionless" in done.text and not self.bundle.exists():
+            self.facts["sectionless"] = True
             done = self.embed(self.bare, "-o", self.bundle, "--codec", "store")
         if not done:
             self.check_refusal(done)
@@ -704,10 +706,12 @@ class Trial:
                                                 "--exports-trie", "--indirect-symbols", "--function-starts", *chained])
         if tools.nm:
             self.compare_words("llvm-nm", [tools.nm, "-m", "--arch=all"])
-        if tools.strip:
+        # They write segments anew, section by section: one without sections is lost, as --sectionless says.
+        is_lost = self.facts.get("sectionless", False)
+        if tools.strip and not is_lost:
             self.check_tool("llvm-strip", lambda path: [tools.strip, path])
             self.check_tool("llvm-strip -x", lambda path: [tools.strip, "-x", path])
-        if tools.install_name:
+        if tools.install_name and not is_lost:
             self.check_tool("llvm-install-name-tool -add_rpath", lambda path: [tools.install_name, "-add_rpath", "@loader_path/x", path],
                             is_image_kept=False)
         if tools.ld64 and self.specimen.kind == "dylib":
@@ -904,7 +908,8 @@ def report(results, skipped, tools, missed):
         of_format = [r for r in results if r["format"] == format_name]
         embedded = [r for r in of_format if r.get("outcome") == "embedded"]
         print(f"\n{format_name}: {len(of_format)} files of {len({r['maker'] for r in of_format})} makers tried, {len(embedded)} embedded, "
-              f"{sum(r.get('was signed', False) for r in embedded)} of them with --drop-signature")
+              f"{sum(r.get('was signed', False) for r in embedded)} of them with --drop-signature, "
+              f"{sum(r.get('sectionless', False) for r in embedded)} with --sectionless")
         print_counter("kinds", collections.Counter(f"{r['kind']} {r['architecture']}" for r in of_format))
         if refused := [r for r in of_format if r.get("outcome") == "refused"]:
             print_counter("refused, because", collections.Counter(f"{r['kind']}: {r['reason']}" for r in refused))
