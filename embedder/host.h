@@ -16,7 +16,7 @@ namespace pannier {
 
 struct HostOptions {
   std::size_t artifacts = 0;    // how many there are
-  bool drop_signature = false;  // a signature that any change voids may go; Mach-O: replaced by an ad-hoc one
+  bool drop_signature = false;  // a signature that any change voids may go
   bool sectionless = false;     // Mach-O: where there is no room, a segment without section headers will do
 };
 

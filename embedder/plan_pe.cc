@@ -187,9 +187,11 @@ void NoteWhatMayMind(const PeModel& host, PePlacement& placement) {
     const std::uint64_t strings = host.header.symbol_offset + std::uint64_t{host.header.symbol_count} * pe::kSymbolSize;
     end = std::max(end, strings + host.bytes.Read<std::uint32_t>(strings).value_or(0));
   }
-  if (end < placement.host_end)
+  // Signers and linkers pad with zeroes.
+  if (end < placement.host_end && !IsAllZero(*host.bytes.Slice(end, placement.host_end - end))) {
     placement.notes.push_back(
         StrCat("the ", placement.host_end - end, " bytes behind the end of the PE file (an overlay) stay at its end"));
+  }
   const pe::DataDirectory& clr = host.header.directories[pe::kClrDirectory];
   const auto offset = PeFileOffset(host.sections, clr.address, 20);
   if (clr.address != 0 && offset && (*host.bytes.Read<std::uint32_t>(*offset + 16) & kStrongNameSigned) != 0)

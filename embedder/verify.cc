@@ -101,6 +101,7 @@ class Verifier {
 
   void CheckEnds() {
     const format::Manifest& manifest = reader_.manifest();
+    if (std::string since = SignedSince(file_.bytes()); !since.empty()) Differ(std::move(since));
     if (file_.bytes().size() != manifest.file_size())
       Differ(StrCat("file: found ", file_.bytes().size(), " bytes, expected ", manifest.file_size()));
     if (reader_.payload().anchor_file_offset != manifest.anchor_file_offset()) {
@@ -194,6 +195,10 @@ class Verifier {
       const format::Artifact& artifact = reader_.artifact(i);
       const std::string name = StrCat("artifact \"", Printable(ToText(artifact.name())), "\"");
       const Status status = [&]() -> Status {
+        if (!BundleReader::CheckKind(artifact).ok()) {
+          PANNIER_TRY(const ChunkedContent content, reader_.OpaqueContent(artifact));
+          return AddContent(content, Label(name));
+        }
         if (artifact.kind() == format::ArtifactKind::Blob) {
           PANNIER_TRY(const ChunkedContent content, reader_.BlobContent(artifact));
           return AddContent(content, Label(name));
@@ -252,6 +257,9 @@ class Verifier {
       std::array<Sha256Digest, kGroup> digests;
       for (std::size_t i = 0; i < count; ++i) bytes[i] = WithoutDerived(checked_[first + i].bytes, copies[i]);
       Sha256Many(bytes.data(), count, digests.data());
+      // Given back in one go, since each time interrupts all processors that this process runs on.
+      const std::uint8_t* begin = bytes[0].begin();
+      const std::uint8_t* end = bytes[0].end();
       for (std::size_t i = 0; i < count; ++i) {
         const Checked& item = checked_[first + i];
         const bool same = digests[i] == item.expected || (item.is_gap && IsFiller(item.bytes));
@@ -261,8 +269,10 @@ class Verifier {
                              StrCat(labels_[item.label], ": ", item.bytes.size(), " bytes at ", Hex(OffsetOf(item.bytes)),
                                     ": sha-256: found ", digests[i].Hex(), ", expected ", item.expected.Hex()));
         }
-        file_.Release(item.bytes);
+        begin = std::min(begin, item.bytes.begin());
+        end = std::max(end, item.bytes.end());
       }
+      file_.Release(ByteView(begin, static_cast<std::size_t>(end - begin)));
       return {};
     }));
     std::sort(found.begin(), found.end());
@@ -346,6 +356,7 @@ class Verifier {
 
   void NoteRewritten() {
     const format::Manifest& manifest = reader_.manifest();
+    if (std::string since = SignedSince(file_.bytes()); !since.empty()) report_.notes.push_back(std::move(since));
     if (file_.bytes().size() == manifest.file_size() && reader_.payload().anchor_file_offset == manifest.anchor_file_offset())
       return;
     report_.notes.push_back(StrCat("the file was rewritten since it was embedded: ", file_.bytes().size(), " bytes, it was ",

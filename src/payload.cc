@@ -1,4 +1,4 @@
-// The payload found in a file: by a segment or section header that leads to the anchor, or by its sections' names.
+// The payload found in a file: by a segment or section that begins with the anchor, or by its sections' names.
 #include "src/payload.h"
 
 #include <algorithm>
@@ -34,7 +34,7 @@ Result<Payload> FindInElf(ByteView file) {
     if (!section.has_bytes() || section.name.substr(0, 5) != ".tvm.") continue;
     const ByteView bytes = *file.Slice(section.offset, section.size);
     payload.sections.push_back({section.name, bytes, section.offset});
-    if (section.name != kAnchorSection) continue;
+    if (section.name != kAnchorSection || !payload.anchor.empty()) continue;  // the first counts, as of segments above
     if (bytes.size() < Anchor::kSize || !HasAnchorMagic(bytes))
       return Malformed(StrCat("section ", kAnchorSection, ": magic number not found"));
     payload.anchor = bytes;
