@@ -231,8 +231,8 @@ def made_here(zoo, tools):
             run("clang", "-target", f"{machine}-apple-macos12", "-c", folder / "f.c", "-o", compiled)
             base = [tools.ld64, "-arch", machine, "-platform_version", "macos", "12.0", "12.0", "-dylib", "-undefined", "dynamic_lookup",
                     compiled]
-            made += [(f"chained-{machine}.dylib", [*base, "-fixup_chains"]),
-                     (f"chained-odd-{machine}.dylib", [*base, "-fixup_chains", "-add_empty_section", "__EXTRA", "__empty"]),
+            made += [(f"chained-{machine}.dylib", [*base, "-fixup_chains", "-headerpad", "0x400"]),
+                     (f"chained-odd-{machine}.dylib", [*base, "-fixup_chains", "-headerpad", "0x400", "-add_empty_section", "__EXTRA", "__e"]),
                      (f"no-padding-{machine}.dylib", [*base, "-headerpad", "0"]),
                      (f"padding-{machine}.dylib", [*base, "-headerpad", "0x400"]),
                      (f"unsigned-{machine}.dylib", [*base, "-no_adhoc_codesign", "-headerpad", "0x400"])]
