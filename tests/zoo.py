@@ -488,7 +488,7 @@ class Trial:
         signed = (self.images[0].is_signed() if self.specimen.format == "PE" else
                   any(image.signature() == "identity" for image in self.images))
         done = self.embed(self.bare, "-o", self.bundle, "--codec", "store")
-        if signed and self.specimen.kind in ("DLL", "dylib", "bundle"):
+        if signed and (self.specimen.format == "PE" or self.specimen.kind in ("dylib", "bundle")):
             is_said = "--drop-signature" in done.text and self.refused(done.text) == "signed"
             self.mark("refused while signed", None if done.status == 2 and is_said and not self.bundle.exists() else
                       f"status {done.status}: {done.text[:300]}")
@@ -711,7 +711,9 @@ class Trial:
         if tools.strip and not is_lost:
             self.check_tool("llvm-strip", lambda path: [tools.strip, path])
             self.check_tool("llvm-strip -x", lambda path: [tools.strip, "-x", path])
-        if tools.install_name and not is_lost:
+        if tools.install_name and not is_lost and min(image.slack() for image in self.read(self.bundle)) < 32:
+            self.marks["llvm-install-name-tool -add_rpath"] = "explained: no room is left for a run path, which the tool does not notice"
+        elif tools.install_name and not is_lost:
             self.check_tool("llvm-install-name-tool -add_rpath", lambda path: [tools.install_name, "-add_rpath", "@loader_path/x", path],
                             is_image_kept=False)
         if tools.ld64 and self.specimen.kind == "dylib":
