@@ -97,7 +97,8 @@ Result<Payload> FindInFat(ByteView file, std::string_view arch) {
   std::stable_partition(fat.slices.begin(), fat.slices.end(),
                         [](const macho::Slice& slice) { return slice.cpu_type == macho::OwnCpuType(); });
   std::string names;
-  Status first = NoPayload();
+  Status refused;  // the first that is no library that this version reads
+  bool is_library = false;
   for (const macho::Slice& slice : fat.slices) {
     const std::string name = macho::ArchName(slice.cpu_type, slice.cpu_subtype);
     names += StrCat(names.empty() ? "" : ", ", name);
@@ -107,11 +108,12 @@ Result<Payload> FindInFat(ByteView file, std::string_view arch) {
     if (payload.ok()) payload->slice = bytes;
     const ErrorCode code = payload.status().code();
     if (!arch.empty() || (code != ErrorCode::kNotABundle && code != ErrorCode::kUnsupported)) return payload;
-    if (code == ErrorCode::kUnsupported) first = payload.TakeStatus();
+    is_library = is_library || code == ErrorCode::kNotABundle;
+    if (code == ErrorCode::kUnsupported && refused.ok()) refused = payload.TakeStatus();
   }
   if (!arch.empty())
     return {ErrorCode::kNotFound, StrCat("no slice ", Printable(arch), "; it has ", names.empty() ? "none" : names)};
-  return first;
+  return is_library || refused.ok() ? NoPayload() : refused;
 }
 
 }  // namespace
