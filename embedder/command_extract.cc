@@ -61,6 +61,11 @@ Result<std::vector<std::uint32_t>> SelectArtifacts(const ExtractCommand& command
     return {ErrorCode::kNotFound, StrCat("no artifact \"", Printable(name), "\"; it has ", known.empty() ? "none" : known)};
   }
   for (std::uint32_t i = 0; command.names.empty() && i < reader.artifact_count(); ++i) selected.push_back(i);
+  for (const std::uint32_t i : selected) {
+    const format::Artifact& artifact = reader.artifact(i);
+    PANNIER_CHECK_OK(
+        BundleReader::CheckKind(artifact).WithContext(StrCat("artifact \"", Printable(ToText(artifact.name())), "\"")));
+  }
   return selected;
 }
 

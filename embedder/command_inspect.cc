@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "embedder/commands.h"
 #include "embedder/opened_bundle.h"
@@ -18,15 +19,26 @@ std::string ShapeText(const std::vector<std::int64_t>& shape) {
   return "(" + text + ")";
 }
 
+std::string KindText(format::ArtifactKind kind) {
+  if (kind == format::ArtifactKind::TvmParams) return "params";
+  return kind == format::ArtifactKind::Blob ? "blob" : StrCat("unknown (", static_cast<unsigned>(kind), ")");
+}
+
+std::string CodecName(Codec codec) {
+  if (codec == Codec::kStore) return "store";
+  return codec == Codec::kZstd ? "zstd" : StrCat("unknown (", static_cast<unsigned>(codec), ")");
+}
+
 // "store", "zstd", or both where chunks differ.
 Result<std::string> CodecText(const ChunkedContent& content) {
-  bool stored = false;
-  bool compressed = false;
+  std::set<Codec> codecs;
   for (std::uint64_t i = 0; i < content.chunk_count(); ++i) {
     PANNIER_TRY(const ChunkRecord record, content.Record(i));
-    (record.codec == Codec::kStore ? stored : compressed) = true;
+    codecs.insert(record.codec);
   }
-  return std::string(stored && compressed ? "store, zstd" : compressed ? "zstd" : "store");
+  std::string text;
+  for (const Codec codec : codecs) text += StrCat(text.empty() ? "" : ", ", CodecName(codec));
+  return text.empty() ? CodecName(Codec::kStore) : text;
 }
 
 Result<nlohmann::json> DescribeTensors(const TensorReader& tensors) {
@@ -48,11 +60,12 @@ Result<nlohmann::json> DescribeTensors(const TensorReader& tensors) {
 
 Result<nlohmann::json> DescribeArtifact(const BundleReader& reader, const format::Artifact& artifact) {
   nlohmann::json entry = {{"name", ToText(artifact.name())},
-                          {"kind", artifact.kind() == format::ArtifactKind::TvmParams ? "params" : "blob"},
+                          {"kind", KindText(artifact.kind())},
                           {"bytes", artifact.size()},
                           {"stored_bytes", artifact.stored_size()},
                           {"section", ToText(reader.manifest().sections()->Get(artifact.section())->name())},
                           {"sha256", ToDigest(*artifact.sha256()).Hex()}};
+  if (!BundleReader::CheckKind(artifact).ok()) return entry;
   if (artifact.kind() == format::ArtifactKind::Blob) {
     PANNIER_TRY(const ChunkedContent content, reader.BlobContent(artifact));
     PANNIER_TRY(entry["codec"], CodecText(content));
@@ -114,8 +127,9 @@ void Print(const nlohmann::json& json) {
   for (const auto& section : json["sections"])
     fmt::print("{:<20} {:>12}\n", Text(section["name"]), section["bytes"].get<std::uint64_t>());
   for (const auto& artifact : json["artifacts"]) {
-    fmt::print("\nartifact {}: {}, stored as {}{}\n  sha-256 {}\n", Text(artifact["name"]), Size(artifact["bytes"]),
+    fmt::print("\nartifact {}: {}, stored as {}{}{}\n  sha-256 {}\n", Text(artifact["name"]), Size(artifact["bytes"]),
                Size(artifact["stored_bytes"]), artifact.contains("codec") ? fmt::format(" ({})", Text(artifact["codec"])) : "",
+               Text(artifact["kind"]).starts_with("unknown") ? StrCat(", kind ", Text(artifact["kind"])) : "",
                Text(artifact["sha256"]));
     if (!artifact.contains("tensors")) continue;
     std::size_t width = 6;

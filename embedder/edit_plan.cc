@@ -2,6 +2,7 @@
 #include "embedder/edit_plan.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "src/format.h"
 
@@ -27,6 +28,19 @@ std::vector<PlannedSection> GroupSections(const std::vector<PlannedSection>& sec
   std::vector<PlannedSection> groups(sections.begin(), tail);
   groups.push_back(Join(kTailSection, *tail, sections.back()));
   return groups;
+}
+
+std::vector<Edit> MergeEdits(std::vector<Edit> edits) {
+  std::sort(edits.begin(), edits.end(), [](const Edit& a, const Edit& b) { return a.offset < b.offset; });
+  std::vector<Edit> merged;
+  for (Edit& edit : edits) {
+    if (!merged.empty() && merged.back().offset + merged.back().bytes.size() == edit.offset) {
+      merged.back().bytes.insert(merged.back().bytes.end(), edit.bytes.begin(), edit.bytes.end());
+    } else {
+      merged.push_back(std::move(edit));
+    }
+  }
+  return merged;
 }
 
 std::uint64_t BundleOffset(const EditPlan& plan, std::uint64_t host_offset) {

@@ -96,6 +96,9 @@ struct EditPlan {
   LibraryImage image;  // what the OS will map of the host
 };
 
+// In order, those that touch one another as one.
+std::vector<Edit> MergeEdits(std::vector<Edit> edits);
+
 // Where a byte of the host, which some piece holds, stands in the bundle.
 std::uint64_t BundleOffset(const EditPlan& plan, std::uint64_t host_offset);
 

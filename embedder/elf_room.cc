@@ -71,18 +71,32 @@ const DynamicEntry* FindPointer(const HostModel& host, std::uint64_t address) {
   return found;
 }
 
-// Does a symbol point into the section or to its end, other than the one that stands for the section itself? Its address counts:
-// linkers give __ehdr_start, which is the file's start, the number of the first section.
-bool IsPinned(const HostModel& host, std::size_t number) {
-  const elf::Section& section = host.sections[number];
-  return std::any_of(host.symbols.begin(), host.symbols.end(), [&](const HostSymbol& symbol) {
-    if (symbol.is_section_symbol || symbol.address < section.address) return false;
-    const std::uint64_t offset = symbol.address - section.address;
-    return offset < section.size || (offset == section.size && symbol.section == number);
-  });
-}
+// What symbols point to. Their addresses count, not their sections' numbers: linkers give __ehdr_start, which is the file's start,
+// the number of the first section. A symbol that stands for its section as a whole pins nothing.
+class Pins {
+ public:
+  explicit Pins(const HostModel& host) {
+    for (const HostSymbol& symbol : host.symbols) {
+      if (!symbol.is_section_symbol) targets_.emplace_back(symbol.address, symbol.section);
+    }
+    std::sort(targets_.begin(), targets_.end());
+  }
+
+  // Does a symbol point into the section, or, being of this section, to its end?
+  bool Hold(const elf::Section& section, std::size_t number) const {
+    const auto first = std::lower_bound(targets_.begin(), targets_.end(), Target(section.address, 0));
+    if (first != targets_.end() && first->first - section.address < section.size) return true;
+    const auto end = CheckedAdd(section.address, section.size);
+    return end && std::binary_search(first, targets_.end(), Target(*end, static_cast<std::uint32_t>(number)));
+  }
+
+ private:
+  using Target = std::pair<std::uint64_t, std::uint32_t>;  // address, and the section's number
+  std::vector<Target> targets_;
+};
 
 std::vector<Occupant> OccupantsFromSections(const HostModel& host, std::uint64_t table_end) {
+  const Pins pins(host);
   std::vector<Occupant> occupants;
   for (std::size_t i = 1; i < host.sections.size(); ++i) {
     const elf::Section& section = host.sections[i];
@@ -92,7 +106,7 @@ std::vector<Occupant> OccupantsFromSections(const HostModel& host, std::uint64_t
     occupant.offset = section.offset;
     occupant.size = section.size;
     occupant.align = std::max<std::uint64_t>(section.align, 1);
-    if (section.is_allocated() && IsPowerOfTwo(occupant.align) && !IsPinned(host, i)) {
+    if (section.is_allocated() && IsPowerOfTwo(occupant.align) && !pins.Hold(section, i)) {
       occupant.slides = std::any_of(host.segments.begin(), host.segments.end(), [&](const elf::Segment& segment) {
         return IsHeadSegment(segment.type) && section.offset >= segment.offset &&
                FitsWithin(section.offset - segment.offset, section.size, segment.filesz);
@@ -113,9 +127,13 @@ std::optional<std::uint64_t> FileOffsetOf(const HostModel& host, std::uint64_t a
   return std::nullopt;
 }
 
-// The size of .hash, or of .gnu.hash with the chains followed to their last symbol (docs: "GNU hash ELF sections", binutils'
-// elflink.c).
-std::optional<std::uint64_t> HashTableSize(const HostModel& host, std::uint64_t tag, std::uint64_t offset) {
+struct HashTable {
+  std::uint64_t size = 0;
+  std::uint64_t symbols = 0;  // in the symbol table beside it; 0 when the hash table does not tell
+};
+
+// .hash, or .gnu.hash with the chains followed to their last symbol (docs: "GNU hash ELF sections", binutils' elflink.c).
+std::optional<HashTable> ReadHashTable(const HostModel& host, std::uint64_t tag, std::uint64_t offset) {
   auto word = [&](std::uint64_t at) { return host.bytes.Read<std::uint32_t>(at, host.header.order); };
   if (tag == kTagHash) {
     // Words of 8 bytes on s390x (and Alpha, which nobody has); of the counts, the low halves are enough.
@@ -124,7 +142,7 @@ std::optional<std::uint64_t> HashTableSize(const HostModel& host, std::uint64_t 
     const auto buckets = word(offset + (is_wide ? 4 : 0));
     const auto chains = word(offset + size + (is_wide ? 4 : 0));
     if (!buckets || !chains) return std::nullopt;
-    return size * (2 + std::uint64_t{*buckets} + *chains);
+    return HashTable{size * (2 + std::uint64_t{*buckets} + *chains), *chains};
   }
   const auto buckets = word(offset);
   const auto first_symbol = word(offset + 4);
@@ -135,12 +153,24 @@ std::optional<std::uint64_t> HashTableSize(const HostModel& host, std::uint64_t 
   if (!host.bytes.Contains(bucket_table, std::uint64_t{*buckets} * 4)) return std::nullopt;
   std::uint32_t last = 0;
   for (std::uint64_t i = 0; i < *buckets; ++i) last = std::max(last, *word(bucket_table + 4 * i));
-  if (last < *first_symbol) return chain_table - offset;
+  if (last < *first_symbol) return HashTable{chain_table - offset, 0};
   for (std::uint64_t i = last - *first_symbol;; ++i) {
     const auto entry = word(chain_table + 4 * i);
     if (!entry) return std::nullopt;
-    if ((*entry & 1) != 0) return chain_table + 4 * (i + 1) - offset;
+    if ((*entry & 1) != 0) return HashTable{chain_table + 4 * (i + 1) - offset, *first_symbol + i + 1};
   }
+}
+
+// How many dynamic symbols there are, as far as a hash table tells. (LIEF guesses, and stops at the last that a relocation names
+// when there are many more.)
+std::uint64_t CountDynamicSymbols(const HostModel& host) {
+  for (const DynamicEntry& entry : host.dynamic) {
+    if (entry.tag != kTagHash && entry.tag != kTagGnuHash) continue;
+    const auto offset = FileOffsetOf(host, entry.value);
+    const auto table = offset ? ReadHashTable(host, entry.tag, *offset) : std::nullopt;
+    if (table && table->symbols != 0) return table->symbols;
+  }
+  return 0;
 }
 
 // For a file without section headers: what leads to a table says where it begins; its own content must say where it ends.
@@ -154,13 +184,16 @@ std::vector<Occupant> OccupantsFromDynamic(const HostModel& host, std::uint64_t 
     if (!known)
       occupants.push_back({"a note", segment.offset, segment.filesz, std::max<std::uint64_t>(segment.align, 1), true, nullptr});
   }
+  const std::uint64_t symbol_count = CountDynamicSymbols(host);
   for (const DynamicEntry& entry : host.dynamic) {
     if (FindPointer(host, entry.value) != &entry) continue;
     const auto offset = FileOffsetOf(host, entry.value);
     if (!offset || *offset < table_end) continue;
     std::optional<std::uint64_t> size;
-    if (entry.tag == kTagHash || entry.tag == kTagGnuHash) size = HashTableSize(host, entry.tag, *offset);
-    if (entry.tag == kTagSymbols && host.dynamic_symbol_count > 0) size = host.dynamic_symbol_count * (host.header.is_64 ? 24 : 16);
+    if (entry.tag == kTagHash || entry.tag == kTagGnuHash) {
+      if (const auto table = ReadHashTable(host, entry.tag, *offset)) size = table->size;
+    }
+    if (entry.tag == kTagSymbols && symbol_count > 0) size = symbol_count * (host.header.is_64 ? 24 : 16);
     const bool leaves = size && host.bytes.Contains(*offset, *size);
     occupants.push_back({std::string(FindTag(entry.tag)->section), *offset, leaves ? *size : 1, host.header.word_size(), false,
                          leaves ? &entry : nullptr});
@@ -283,7 +316,7 @@ Status MakeElfRoom(const HostModel& host, ElfPlacement& placement) {
       placement.moved.push_back(Moved(occupant, header));
     } else if (occupant.slides) {
       const std::uint64_t end = occupant.offset + occupant.size + slide;
-      if (occupant.offset < kFirstPage && end > kFirstPage)
+      if (known <= kFirstPage && end > kFirstPage)
         return NoRoom("the notes would leave the file's first page, where core dumps look for the build id");
       placement.slid.push_back({occupant.offset, occupant.size});
       taken = end;

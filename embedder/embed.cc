@@ -95,6 +95,7 @@ Result<EmbedSummary> Embed(const std::string& host_path, const std::vector<Named
   PANNIER_CHECK_OK(OpenHost(host_path, target, options.force, file).WithContext(Printable(host_path)));
   HostOptions host_options;
   host_options.artifacts = artifacts.size();
+  host_options.drop_signature = options.drop_signature;
   PANNIER_TRY(const std::unique_ptr<Host> host,
               Host::Open(file.source().path(), file.mapped.bytes(), host_options).WithContext(Printable(host_path)));
   const Placement& placement = host->placement();

@@ -16,8 +16,9 @@ namespace pannier {
 
 struct EmbedOptions {
   EncodeOptions encode;
-  bool force = false;    // the host may be a bundle: it is restored first
-  bool dry_run = false;  // plan and encode, write nothing
+  bool force = false;           // the host may be a bundle: it is restored first
+  bool dry_run = false;         // plan and encode, write nothing
+  bool drop_signature = false;  // the host's signature, which any change voids, may be left out
 };
 
 struct ArtifactSummary {

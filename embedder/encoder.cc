@@ -1,13 +1,15 @@
-// Chunks read, encoded and digested in parallel, placed in order, written in parallel: batch after batch.
+// The input in windows: while one is encoded, the next is read and the one before is written; a thread of its own digests them all.
 #include "embedder/encoder.h"
 
 #include <zstd.h>
 
 #include <algorithm>
 #include <array>
-#include <future>
+#include <condition_variable>
 #include <memory>
-#include <optional>
+#include <mutex>
+#include <stop_token>
+#include <thread>
 #include <utility>
 
 #include "src/parallel.h"
@@ -16,12 +18,14 @@
 namespace pannier {
 namespace {
 
-constexpr std::uint64_t kGroup = 4;        // chunks that one thread takes at a time, so that digests run side by side
-constexpr std::uint64_t kBatchGroups = 8;  // 8 MiB of original bytes
+constexpr std::uint64_t kWindow = 3 << 20;  // of the input
+constexpr std::size_t kWindows = 4;         // in memory: read, encoded, written, and one that the file's digest may lag behind
+constexpr std::size_t kMaxJobs = 4096;      // of a window: chunks may be small, and each takes memory
+constexpr std::size_t kGroup = 2;           // chunks that one thread encodes at a time, so that digests run side by side
 constexpr std::uint64_t kPageAlignedFrom = 256 << 10;
 constexpr std::uint64_t kPage = 4096;
 constexpr std::uint64_t kSampledChunks = 8;
-constexpr std::uint64_t kWritebackStep = 32 << 20;
+constexpr std::uint64_t kWritebackStep = 8 << 20;
 
 // A part of the input that is encoded as a row of chunks of its own.
 struct Piece {
@@ -35,26 +39,35 @@ struct Piece {
 struct Compressor {
   std::unique_ptr<ZSTD_CCtx, decltype(&ZSTD_freeCCtx)> context{ZSTD_createCCtx(), &ZSTD_freeCCtx};
 
-  Result<std::size_t> Run(ByteView input, std::vector<std::uint8_t>& out, int level) {
+  // `out` has room for ZSTD_compressBound(input.size()) bytes.
+  Result<std::size_t> Run(ByteView input, std::uint8_t* out, int level) {
     if (context == nullptr) return {ErrorCode::kNoMemory, "zstd: cannot allocate a context"};
-    out.resize(ZSTD_compressBound(input.size()));
-    const std::size_t size = ZSTD_compressCCtx(context.get(), out.data(), out.size(), input.data(), input.size(), level);
+    const std::size_t room = ZSTD_compressBound(input.size());
+    const std::size_t size = ZSTD_compressCCtx(context.get(), out, room, input.data(), input.size(), level);
     if (ZSTD_isError(size) != 0U) return {ErrorCode::kInvalidArgument, StrCat("zstd: ", ZSTD_getErrorName(size))};
     return size;
   }
 };
 
-// A chunk on its way through a batch.
+// A chunk on its way through a window.
 struct Job {
   std::size_t piece = 0;
-  std::uint64_t chunk = 0;  // within the piece
-  std::uint64_t source_offset = 0;
-  std::size_t size = 0;
-  std::vector<std::uint8_t> original;
-  std::vector<std::uint8_t> compressed;
+  bool is_first = false;  // of its piece
+  ByteView original;
+  std::size_t compressed_at = 0;  // where there is room for it once compressed
   ByteView stored;
   std::uint64_t payload_offset = 0;
   ChunkRecord record;
+};
+
+// A range of the input: whole chunks, and what lies between pieces (headers of tensors).
+struct Window {
+  std::uint64_t begin = 0;
+  std::size_t size = 0;
+  std::vector<Job> jobs;
+  bool has_work = false;  // for EncodeGroup
+  std::size_t compressed_room = 0;
+  std::vector<std::uint8_t> original;
 };
 
 // Encoding gains when it saves at least this share: less is not worth losing the view straight into the file.
@@ -72,8 +85,9 @@ Result<bool> WouldGain(const FileSource& file, std::uint64_t offset, std::uint64
   for (std::uint64_t i = 0; i < samples; ++i) {
     const std::uint64_t chunk = i * chunks / samples;
     original.resize(static_cast<std::size_t>(std::min<std::uint64_t>(kChunkSize, size - chunk * kChunkSize)));
-    PANNIER_CHECK_OK(file.ReadAt(offset + chunk * kChunkSize, original.data(), original.size()));
-    PANNIER_TRY(const std::size_t encoded, compressor.Run(ByteView(original.data(), original.size()), compressed, level));
+    PANNIER_CHECK_OK(file.ReadAt(offset + chunk * kChunkSize, original.data(), original.size()).WithContext(file.path()));
+    compressed.resize(ZSTD_compressBound(original.size()));
+    PANNIER_TRY(const std::size_t encoded, compressor.Run(ByteView(original.data(), original.size()), compressed.data(), level));
     before += original.size();
     after += encoded;
   }
@@ -100,116 +114,195 @@ Result<std::vector<Piece>> MakePieces(const ArtifactInput& input, const EncodeOp
   return pieces;
 }
 
-// The input's own digest, as `sha256sum` would print it; made beside the encoding.
-Result<Sha256Digest> DigestOf(const FileSource& file) {
-  Sha256 sha256;
-  std::vector<std::uint8_t> window(1 << 20);
-  for (std::uint64_t at = 0; at < file.size();) {
-    const auto size = static_cast<std::size_t>(std::min<std::uint64_t>(window.size(), file.size() - at));
-    PANNIER_CHECK_OK(file.ReadAt(at, window.data(), size));
-    sha256.Update(ByteView(window.data(), size));
-    at += size;
-  }
-  return sha256.Finish();
-}
-
-// Encodes the pieces of one input, one batch after the other.
+// Encodes the pieces of one input, which lie in the order of the file. To be run once.
 class PieceEncoder {
  public:
   PieceEncoder(const FileSource& file, const std::vector<Piece>& pieces, const PayloadTarget& target, const EncodeOptions& options,
                EncodedArtifact& artifact)
-      : file_(file), pieces_(pieces), target_(target), options_(options), artifact_(artifact), jobs_(kGroup * kBatchGroups) {}
+      : file_(file), pieces_(pieces), target_(target), options_(options), artifact_(artifact) {
+    for (Window& window : windows_) window.original.resize(static_cast<std::size_t>(std::min(kWindow, file.size())));
+  }
 
   Status Run() {
-    position_ = artifact_.offset;
-    while (const std::size_t count = FillBatch()) {
-      PANNIER_CHECK_OK(ParallelFor(ChunkCount(count, kGroup), options_.threads,
-                                   [&](std::uint64_t group) { return EncodeGroup(group * kGroup, count); }));
-      for (std::size_t i = 0; i < count; ++i) Place(jobs_[i]);
-      if (target_.file != nullptr) PANNIER_CHECK_OK(WriteBatch(count));
+    std::uint64_t chunks = 0;
+    for (const Piece& piece : pieces_) {
+      artifact_.contents.push_back({chunks, ChunkCount(piece.size, kChunkSize)});
+      chunks += artifact_.contents.back().chunk_count;
+    }
+    position_ = written_back_ = artifact_.offset;
+    {
+      const std::jthread digester([this](const std::stop_token& stop) { DigestWindows(stop); });
+      PANNIER_CHECK_OK(EncodeWindows());
     }
     artifact_.stored_size = position_ - artifact_.offset;
+    artifact_.sha256 = sha256_.Finish();
     return {};
   }
 
  private:
-  // The next chunks, across pieces; 0 at the end.
-  std::size_t FillBatch() {
-    std::size_t count = 0;
-    while (count < jobs_.size() && piece_ < pieces_.size()) {
-      const Piece& piece = pieces_[piece_];
-      const std::uint64_t begin = chunk_ * kChunkSize;
-      if (chunk_ == 0) artifact_.contents.push_back({chunk_total_, ChunkCount(piece.size, kChunkSize)});
-      if (begin >= piece.size) {
-        ++piece_;
-        chunk_ = 0;
-        continue;
-      }
-      Job& job = jobs_[count++];
-      job.piece = piece_;
-      job.chunk = chunk_++;
-      job.source_offset = piece.source_offset + begin;
-      job.size = static_cast<std::size_t>(std::min<std::uint64_t>(kChunkSize, piece.size - begin));
-      ++chunk_total_;
+  Status EncodeWindows() {
+    std::size_t empty = 0;
+    for (std::uint64_t step = 0; empty < kWindows; ++step) {
+      Window& next = windows_[step % kWindows];
+      Window& current = windows_[(step + kWindows - 1) % kWindows];
+      Window& previous = windows_[(step + kWindows - 2) % kWindows];
+      if (step >= kWindows) AwaitDigested(step - kWindows + 1);
+      for (const Job& job : next.jobs) AppendChunkRecord(artifact_.chunk_table, job.record);
+      PlanWindow(next);
+      empty = next.size == 0 ? empty + 1 : 0;
+      std::vector<std::uint8_t>& compressed = compressed_[step % compressed_.size()];
+      if (compressed.size() < current.compressed_room) compressed.resize(current.compressed_room);
+      PANNIER_CHECK_OK(RunTasks(next, current, compressed.data(), previous));
+      HandToDigester(step + 1);
+      for (Job& job : current.jobs) Place(job);
+      if (options_.progress && target_.file != nullptr) options_.progress(previous.size);
     }
-    return count;
+    StartWriteback(position_);
+    return {};
   }
 
-  Status EncodeGroup(std::size_t first, std::size_t count) {
-    const std::size_t last = std::min<std::size_t>(first + kGroup, count);
+  // The chunks that fit, and what lies before and between them; behind the last one, what is left of the file. Of size 0 at the
+  // end.
+  void PlanWindow(Window& window) {
+    window.begin = planned_;
+    window.jobs.clear();
+    window.has_work = false;
+    const std::uint64_t limit = std::min(window.begin + kWindow, file_.size());
+    std::uint64_t end = limit;
+    window.compressed_room = 0;
+    while (piece_ < pieces_.size()) {
+      const Piece& piece = pieces_[piece_];
+      if (done_ == piece.size) {
+        ++piece_;
+        done_ = 0;
+        continue;
+      }
+      const std::uint64_t begin = piece.source_offset + done_;
+      const std::uint64_t size = std::min<std::uint64_t>(kChunkSize, piece.size - done_);
+      if (begin + size > limit || window.jobs.size() == kMaxJobs) {
+        end = std::min(begin, limit);
+        break;
+      }
+      Job job;
+      job.piece = piece_;
+      job.is_first = done_ == 0;
+      job.original = ByteView(window.original.data() + (begin - window.begin), static_cast<std::size_t>(size));
+      job.compressed_at = window.compressed_room;
+      job.stored = job.original;
+      if (piece.compress) window.compressed_room += ZSTD_compressBound(job.original.size());
+      window.has_work = window.has_work || !IsDigestedWithFile(job);
+      window.jobs.push_back(job);
+      done_ += size;
+    }
+    window.size = static_cast<std::size_t>(end - window.begin);
+    planned_ = end;
+  }
+
+  // Reading and writing is one thread's work: file systems let one write to a file at a time, and the input's next pages are read
+  // ahead.
+  Status RunTasks(Window& next, Window& current, std::uint8_t* compressed, const Window& previous) {
+    const std::uint64_t groups = current.has_work ? ChunkCount(current.jobs.size(), kGroup) : 0;
+    return ParallelFor(1 + groups, options_.threads, [&](std::uint64_t task) -> Status {
+      if (task != 0) return EncodeGroup(current, static_cast<std::size_t>(task - 1) * kGroup, compressed);
+      PANNIER_CHECK_OK(file_.ReadAt(next.begin, next.original.data(), next.size).WithContext(file_.path()));
+      return Write(previous);
+    });
+  }
+
+  // The second lane of a CPU that has two is free while the file is digested: it takes the chunks that are stored as they are.
+  bool IsDigestedWithFile(const Job& job) const { return has_two_lanes_ && !pieces_[job.piece].compress; }
+
+  Status EncodeGroup(Window& window, std::size_t first, std::uint8_t* compressed) const {
+    const std::size_t last = std::min(first + kGroup, window.jobs.size());
     Compressor compressor{{nullptr, &ZSTD_freeCCtx}};
     std::array<ByteView, kGroup> stored;
-    std::array<Sha256Digest, kGroup> digests;
+    std::array<Job*, kGroup> digested;
+    std::size_t count = 0;
     for (std::size_t i = first; i < last; ++i) {
-      Job& job = jobs_[i];
-      job.original.resize(job.size);
-      PANNIER_CHECK_OK(file_.ReadAt(job.source_offset, job.original.data(), job.size).WithContext(file_.path()));
-      job.stored = ByteView(job.original.data(), job.size);
-      job.record.codec = Codec::kStore;
+      Job& job = window.jobs[i];
       const Piece& piece = pieces_[job.piece];
       if (piece.compress) {
         if (compressor.context == nullptr) compressor = Compressor();
-        PANNIER_TRY(const std::size_t size, compressor.Run(job.stored, job.compressed, options_.level));
-        if (piece.keep_frames || size < job.size) {
-          job.stored = ByteView(job.compressed.data(), size);
+        std::uint8_t* const out = compressed + job.compressed_at;
+        PANNIER_TRY(const std::size_t size, compressor.Run(job.original, out, options_.level));
+        if (piece.keep_frames || size < job.original.size()) {
+          job.stored = ByteView(out, size);
           job.record.codec = Codec::kZstd;
         }
       }
-      stored[i - first] = job.stored;
+      if (IsDigestedWithFile(job)) continue;
+      stored[count] = job.stored;
+      digested[count++] = &job;
     }
-    Sha256Many(stored.data(), last - first, digests.data());
-    for (std::size_t i = first; i < last; ++i) jobs_[i].record.sha256 = digests[i - first];
+    std::array<Sha256Digest, kGroup> digests;
+    Sha256Many(stored.data(), count, digests.data());
+    for (std::size_t i = 0; i < count; ++i) digested[i]->record.sha256 = digests[i];
     return {};
   }
 
   void Place(Job& job) {
-    if (job.chunk == 0) {
+    if (job.is_first) {
       const std::uint64_t align = pieces_[job.piece].align;
       position_ = AlignUp(target_.anchor_address + position_, align) - target_.anchor_address;
     }
     job.payload_offset = position_;
     job.record.offset = position_ - artifact_.offset;
     job.record.stored_size = static_cast<std::uint32_t>(job.stored.size());
-    AppendChunkRecord(artifact_.chunk_table, job.record);
     artifact_.has_frames = artifact_.has_frames || job.record.codec != Codec::kStore;
     position_ += job.stored.size();
   }
 
-  Status WriteBatch(std::size_t count) {
-    PANNIER_CHECK_OK(ParallelFor(count, options_.threads, [&](std::uint64_t i) {
-      const Job& job = jobs_[i];
-      return target_.file->WriteAt(target_.anchor_offset + job.payload_offset, job.stored);
-    }));
-    if (position_ - written_back_ >= kWritebackStep) {
-      target_.file->StartWriteback(target_.anchor_offset + written_back_, position_ - written_back_);
-      written_back_ = position_;
-    }
-    if (options_.progress) {
-      std::uint64_t bytes = 0;
-      for (std::size_t i = 0; i < count; ++i) bytes += jobs_[i].size;
-      options_.progress(bytes);
-    }
+  Status Write(const Window& window) {
+    if (target_.file == nullptr || window.jobs.empty()) return {};
+    for (const Job& job : window.jobs)
+      PANNIER_CHECK_OK(target_.file->WriteAt(target_.anchor_offset + job.payload_offset, job.stored));
+    const std::uint64_t end = window.jobs.back().payload_offset + window.jobs.back().stored.size();
+    if (end - written_back_ >= kWritebackStep) StartWriteback(end);
     return {};
+  }
+
+  void StartWriteback(std::uint64_t end) {
+    if (target_.file != nullptr) target_.file->StartWriteback(target_.anchor_offset + written_back_, end - written_back_);
+    written_back_ = end;
+  }
+
+  // The digester's thread: the input's own digest, as `sha256sum` would print it. That is one long chain, and so what all else has
+  // to keep up with.
+  void DigestWindows(const std::stop_token& stop) {
+    std::unique_lock<std::mutex> lock(mutex_);
+    for (;; ++digested_, changed_.notify_all()) {
+      if (!changed_.wait(lock, stop, [this] { return read_ > digested_; })) return;
+      Window& window = windows_[digested_ % kWindows];
+      lock.unlock();
+      DigestWindow(window);
+      lock.lock();
+    }
+  }
+
+  void DigestWindow(Window& window) {
+    const std::uint8_t* at = window.original.data();
+    const auto update_to = [&](const std::uint8_t* end) { sha256_.Update(ByteView(at, static_cast<std::size_t>(end - at))); };
+    for (Job& job : window.jobs) {
+      update_to(job.original.begin());
+      if (IsDigestedWithFile(job)) {
+        job.record.sha256 = sha256_.UpdateAndDigest(job.original);
+      } else {
+        sha256_.Update(job.original);
+      }
+      at = job.original.end();
+    }
+    update_to(window.original.data() + window.size);
+  }
+
+  void HandToDigester(std::uint64_t windows) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    read_ = windows;
+    changed_.notify_all();
+  }
+
+  void AwaitDigested(std::uint64_t windows) {
+    std::unique_lock<std::mutex> lock(mutex_);
+    changed_.wait(lock, [&] { return digested_ >= windows; });
   }
 
   const FileSource& file_;
@@ -217,15 +310,23 @@ class PieceEncoder {
   const PayloadTarget& target_;
   const EncodeOptions& options_;
   EncodedArtifact& artifact_;
-  std::vector<Job> jobs_;
+  const bool has_two_lanes_ = Sha256HasTwoLanes();
+  std::array<Window, kWindows> windows_;
+  std::array<std::vector<std::uint8_t>, 2> compressed_;  // of the window that is being encoded, and of the one that is written
 
-  // Where FillBatch goes on.
+  // Where PlanWindow goes on.
+  std::uint64_t planned_ = 0;  // in the file
   std::size_t piece_ = 0;
-  std::uint64_t chunk_ = 0;
-  std::uint64_t chunk_total_ = 0;
+  std::uint64_t done_ = 0;  // of the piece
 
-  std::uint64_t position_ = 0;  // from the anchor
-  std::uint64_t written_back_ = 0;
+  std::uint64_t position_ = 0;      // from the anchor: behind the last chunk placed
+  std::uint64_t written_back_ = 0;  // from the anchor
+
+  Sha256 sha256_;  // of the file
+  std::mutex mutex_;
+  std::condition_variable_any changed_;
+  std::uint64_t read_ = 0;      // windows that the digester may touch, and
+  std::uint64_t digested_ = 0;  // those that it is done with; both under mutex_
 };
 
 }  // namespace
@@ -238,11 +339,7 @@ Result<EncodedArtifact> EncodeArtifact(const ArtifactInput& input, std::uint64_t
   artifact.align = pieces.empty() ? kTensorAlignment : pieces.front().align;
   artifact.offset = AlignUp(target.anchor_address + payload_offset, artifact.align) - target.anchor_address;
 
-  std::future<Result<Sha256Digest>> digest = std::async(std::launch::async, [&file] { return DigestOf(file); });
-  Status encoded = PieceEncoder(file, pieces, target, options, artifact).Run();
-  Result<Sha256Digest> sha256 = digest.get();
-  PANNIER_CHECK_OK(std::move(encoded));
-  PANNIER_TRY(artifact.sha256, std::move(sha256).WithContext(file.path()));
+  PANNIER_CHECK_OK(PieceEncoder(file, pieces, target, options, artifact).Run());
   PANNIER_CHECK_OK(file.CheckUnchanged().WithContext(file.path()));
   return artifact;
 }

@@ -11,12 +11,14 @@ Result<std::unique_ptr<Host>> Host::Open(const std::string& path, ByteView bytes
     case FileFormat::kElf:
       return OpenElfHost(path, bytes, options);
     case FileFormat::kMachO:
+      return OpenMachOHost(path, bytes, options);
     case FileFormat::kPe:
+      return OpenPeHost(path, bytes, options);
     case FileFormat::kArchive:
     case FileFormat::kUnknown:
       break;
   }
-  return {ErrorCode::kUnsupported, StrCat("found ", FormatName(format), ", expected an ELF shared library")};
+  return {ErrorCode::kUnsupported, StrCat("found ", FormatName(format), ", expected a shared library")};
 }
 
 }  // namespace pannier

@@ -3,7 +3,6 @@
 #define PANNIER_EMBEDDER_HOST_MODEL_H_
 
 #include <cstdint>
-#include <string>
 #include <vector>
 
 #include "src/bytes.h"
@@ -31,8 +30,6 @@ struct HostModel {
   std::vector<elf::Section> sections;  // empty when the file has no section headers
   std::vector<DynamicEntry> dynamic;
   std::vector<HostSymbol> symbols;  // all defined symbols, of .dynsym and .symtab
-  std::uint64_t dynamic_symbol_count = 0;
-  std::vector<std::string> exported_functions;
   // The furthest address that a relocation's own address plus its symbol's size comes to: see PlaceElfPayload.
   std::uint64_t relocation_reach = 0;
 };

@@ -19,7 +19,7 @@ bool IsSectionName(std::string_view name, const Placement& placement) {
         (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-' || c == '.';
     if (!plain) return false;
   }
-  for (const std::string_view taken : {"anchor", "extra", "index", "undo", "manifest", "sig", "meta"}) {
+  for (const std::string_view taken : {"anchor", "extra", "index", "undo", "manifest", "sig", "meta", "phdrs"}) {
     if (name == taken) return false;
   }
   return true;

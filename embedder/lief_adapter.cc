@@ -8,8 +8,12 @@
 #include <LIEF/logging.hpp>
 #include <algorithm>
 #include <memory>
+#include <optional>
+#include <string>
+#include <type_traits>
 #include <utility>
 
+#include "embedder/lief_support.h"
 #include "src/text.h"
 
 namespace pannier {
@@ -18,6 +22,23 @@ namespace {
 constexpr std::uint64_t kSectionSymbol = 3;  // STT_SECTION
 constexpr std::uint64_t kThreadLocal = 6;    // STT_TLS: its value is no address
 constexpr std::uint32_t kFirstReserved = elf::kReservedSectionNumbers;
+
+// How LIEF is to count the dynamic symbols, in its own numbers. Left to itself it counts those that relocations name, and believes
+// no other count that is larger by 3000 or more: then it loses the rest.
+enum class CountBy { kGuess = 0, kSection = 1 };
+
+// LIEF::ELF::Parser::parse takes the way to count alone in 0.12, and as a part of a configuration since.
+template <typename Config>
+std::unique_ptr<LIEF::ELF::Binary> Parse(std::unique_ptr<LIEF::ELF::Binary> (*parse)(const std::string&, Config),
+                                         const std::string& path, CountBy count_by) {
+  std::remove_cvref_t<Config> config{};
+  if constexpr (requires { config.count_mtd; }) {
+    config.count_mtd = static_cast<decltype(config.count_mtd)>(count_by);
+  } else {
+    config = static_cast<Config>(count_by);
+  }
+  return parse(path, config);
+}
 
 const elf::Segment* FindSegment(const HostModel& model, std::uint32_t type) {
   for (const elf::Segment& segment : model.segments) {
@@ -33,47 +54,63 @@ const elf::Section* FindSection(const HostModel& model, std::uint32_t type) {
   return nullptr;
 }
 
+// A number as wide as the file's addresses.
+std::optional<std::uint64_t> ReadWord(const HostModel& model, std::uint64_t offset) {
+  if (model.header.is_64) return model.bytes.Read<std::uint64_t>(offset, model.header.order);
+  return model.bytes.Read<std::uint32_t>(offset, model.header.order);
+}
+
 template <typename Binary>
 Status TakeDynamicEntries(Binary& binary, HostModel& model) {
   const elf::Segment* segment = FindSegment(model, elf::kSegmentDynamic);
   if (segment == nullptr) return {};
-  const std::uint64_t entry_size = 2 * model.header.word_size();
+  const std::uint64_t word = model.header.word_size();
   std::uint64_t offset = segment->offset;
   for (const auto& entry : binary.dynamic_entries()) {
     // A tag of a processor may be numbered otherwise in LIEF; only the file's own number counts.
-    const auto raw = model.bytes.Slice(offset, entry_size);
-    if (!raw) return Malformed(StrCat("dynamic section: entry at ", Hex(offset), ": found the end of the file"));
-    DynamicEntry fact;
-    fact.tag =
-        model.header.is_64 ? *raw->Read<std::uint64_t>(0, model.header.order) : *raw->Read<std::uint32_t>(0, model.header.order);
-    fact.value =
-        model.header.is_64 ? *raw->Read<std::uint64_t>(8, model.header.order) : *raw->Read<std::uint32_t>(4, model.header.order);
-    fact.file_offset = offset;
-    if (fact.value != entry.value()) {
-      return Malformed(StrCat("dynamic section: entry at ", Hex(offset), ": found value ", Hex(fact.value), ", expected LIEF's ",
-                              Hex(entry.value())));
-    }
-    model.dynamic.push_back(fact);
-    offset += entry_size;
+    const auto tag = ReadWord(model, offset);
+    const auto value = ReadWord(model, offset + word);
+    if (!tag || !value) return Malformed(StrCat("dynamic section: entry at ", Hex(offset), ": found the end of the file"));
+    PANNIER_CHECK_OK(CheckAgreement("dynamic section: entry's value", offset, *value, entry.value()));
+    model.dynamic.push_back({*tag, *value, offset});
+    offset += 2 * word;
   }
+  // The end that a loader sees is LIEF's, too: it stops after 1000 entries.
+  const bool ended = !model.dynamic.empty() && model.dynamic.back().tag == 0;
+  if (!ended && offset - segment->offset < segment->filesz)
+    return Malformed(StrCat("dynamic section: found more than LIEF's ", model.dynamic.size(), " entries"));
   return {};
 }
 
+// Value and section number of the symbol that the file has at `offset`.
+Status CheckSymbol(const HostModel& model, std::uint64_t offset, const HostSymbol& symbol) {
+  const auto value = ReadWord(model, offset + model.header.word_size());  // behind the name, which is padded in ELF64
+  const auto section = model.bytes.Read<std::uint16_t>(offset + (model.header.is_64 ? 6 : 14), model.header.order);
+  if (!value || !section) return Malformed(StrCat("symbol at ", Hex(offset), ": found the end of the file"));
+  PANNIER_CHECK_OK(CheckAgreement("symbol's value", offset, *value, symbol.address));
+  return CheckAgreement("symbol's section", offset, *section, symbol.section);
+}
+
+// `table` is the symbols' section, if the file has section headers.
 template <typename Symbols>
-std::uint64_t TakeSymbols(const Symbols& symbols, const elf::Section* table, HostModel& model) {
+Status TakeSymbols(const Symbols& symbols, const elf::Section* table, HostModel& model) {
   const std::uint64_t entry_size = model.header.is_64 ? 24 : 16;
-  std::uint64_t index = 0;
+  std::uint64_t count = 0;
   for (const auto& symbol : symbols) {
     HostSymbol fact;
     fact.address = symbol.value();
     fact.section = symbol.shndx();
-    const auto type = static_cast<std::uint64_t>(symbol.type());
+    const std::uint64_t type = LiefNumber(symbol.type());
     fact.is_section_symbol = type == kSectionSymbol;
-    fact.file_offset = table != nullptr ? table->offset + index * entry_size : 0;
-    ++index;
+    if (table != nullptr) {
+      fact.file_offset = table->offset + count * entry_size;
+      PANNIER_CHECK_OK(CheckSymbol(model, fact.file_offset, fact));
+    }
+    ++count;
     if (fact.section != 0 && fact.section < kFirstReserved && type != kThreadLocal) model.symbols.push_back(fact);
   }
-  return index;
+  if (table == nullptr) return {};
+  return CheckCount(StrCat("section ", Printable(table->name), ": symbols"), table->size / entry_size, count);
 }
 
 template <typename Binary>
@@ -85,13 +122,13 @@ void TakeRelocationReach(Binary& binary, HostModel& model) {
   }
 }
 
-// The names of .symtab's symbols: static_symbols until 0.14, symtab_symbols since.
+// The symbols of .symtab: static_symbols until 0.14, symtab_symbols since.
 template <typename Binary>
-void TakeStaticSymbols(Binary& binary, const elf::Section* table, HostModel& model) {
+Status TakeStaticSymbols(Binary& binary, const elf::Section* table, HostModel& model) {
   if constexpr (requires { binary.symtab_symbols(); }) {
-    TakeSymbols(binary.symtab_symbols(), table, model);
+    return TakeSymbols(binary.symtab_symbols(), table, model);
   } else {
-    TakeSymbols(binary.static_symbols(), table, model);
+    return TakeSymbols(binary.static_symbols(), table, model);
   }
 }
 
@@ -104,17 +141,21 @@ Result<HostModel> ModelElfHost(const std::string& path, ByteView bytes) {
   PANNIER_TRY(model.segments, elf::ParseSegments(bytes, model.header));
   PANNIER_TRY(model.sections, elf::ParseSections(bytes, model.header));
   PANNIER_CHECK_OK(elf::CheckSegmentsInFile(model.segments, bytes.size()));
+  // Then the numbers of sections are elsewhere than in the header, where LIEF does not look.
+  if (model.sections.size() >= elf::kReservedSectionNumbers) {
+    return Status(ErrorCode::kUnsupported, StrCat("sections: found ", model.sections.size(), ", expected fewer than ",
+                                                  elf::kReservedSectionNumbers, "; strip it, or merge sections when linking"));
+  }
 
+  const elf::Section* dynamic_symbols = FindSection(model, elf::kSectionDynamicSymbols);
   LIEF::logging::disable();
-  const std::unique_ptr<LIEF::ELF::Binary> binary = LIEF::ELF::Parser::parse(path);
+  const std::unique_ptr<LIEF::ELF::Binary> binary =
+      Parse(&LIEF::ELF::Parser::parse, path, dynamic_symbols != nullptr ? CountBy::kSection : CountBy::kGuess);
   if (binary == nullptr) return Malformed("elf: LIEF cannot parse it");
   PANNIER_CHECK_OK(TakeDynamicEntries(*binary, model));
-  model.dynamic_symbol_count = TakeSymbols(binary->dynamic_symbols(), FindSection(model, elf::kSectionDynamicSymbols), model);
-  TakeStaticSymbols(*binary, FindSection(model, elf::kSectionSymbols), model);
+  PANNIER_CHECK_OK(TakeSymbols(binary->dynamic_symbols(), dynamic_symbols, model));
+  PANNIER_CHECK_OK(TakeStaticSymbols(*binary, FindSection(model, elf::kSectionSymbols), model));
   TakeRelocationReach(*binary, model);
-  for (const auto& symbol : binary->exported_symbols()) {
-    if (symbol.is_function()) model.exported_functions.push_back(symbol.name());
-  }
   return model;
 }
 

@@ -61,6 +61,8 @@ void AddEmbed(CLI::App& app, Arguments& arguments) {
       ->type_name("N")
       ->check(CLI::Range(0U, 1024U).description(""));
   command.add_flag("--force", arguments.embed.options.force, "HOST may be a bundle: what it carries is replaced");
+  command.add_flag("--drop-signature", arguments.embed.options.drop_signature,
+                   "HOST may be signed: leave its signature out, to be signed again afterwards");
   command.add_flag("--dry-run", arguments.embed.options.dry_run, "print what would change, write nothing");
   AddStyle(command, arguments.style);
 }

@@ -15,6 +15,7 @@ namespace pannier {
 namespace {
 
 constexpr std::size_t kMaxOwnSections = 32;  // further artifacts share .tvm.extra
+constexpr std::string_view kSegmentTableSection = ".tvm.phdrs";
 constexpr std::uint64_t kPage = 4096;
 constexpr std::uint64_t kLargePage = 65536;
 constexpr std::uint64_t kLargestAlign = std::uint64_t{1} << 30;
@@ -155,18 +156,7 @@ class Edits {
     elf::EncodeSegment(header_, segment, bytes.data());
     Bytes(header_.segment_offset + std::uint64_t{index} * header_.segment_entry_size(), std::move(bytes));
   }
-  std::vector<Edit> Take() {
-    std::sort(edits_.begin(), edits_.end(), [](const Edit& a, const Edit& b) { return a.offset < b.offset; });
-    std::vector<Edit> merged;
-    for (Edit& edit : edits_) {
-      if (!merged.empty() && merged.back().offset + merged.back().bytes.size() == edit.offset) {
-        merged.back().bytes.insert(merged.back().bytes.end(), edit.bytes.begin(), edit.bytes.end());
-      } else {
-        merged.push_back(std::move(edit));
-      }
-    }
-    return merged;
-  }
+  std::vector<Edit> Take() { return MergeEdits(std::move(edits_)); }
 
  private:
   const elf::Header& header_;
@@ -248,6 +238,13 @@ void EditPointers(const ElfPlacement& placement, Edits& edits) {
     edits.Word(section.pointer_offset, placement.anchor_address + section.payload_offset);
 }
 
+std::uint32_t AppendName(std::string_view name, std::vector<std::uint8_t>& names) {
+  const auto offset = static_cast<std::uint32_t>(names.size());
+  names.insert(names.end(), name.begin(), name.end());
+  names.push_back(0);
+  return offset;
+}
+
 std::uint64_t SymbolValueField(const elf::Header& header) { return header.is_64 ? 8 : 4; }
 
 // Symbols that stand for a section follow it: eu-elflint and debuggers compare the two.
@@ -280,10 +277,56 @@ std::vector<std::uint8_t> MovedBytes(const HostModel& host, const ElfPlacement& 
   return bytes;
 }
 
+// eu-strip fills with zeroes what lies between allocated sections, and sections of ours lie behind whatever is last in the host. A
+// program header table that follows the ELF header is out of its reach; one that lies elsewhere (BOLT's, LIEF's) needs a section.
+void CoverSegmentTable(const HostModel& host, std::uint64_t segment_count, std::vector<elf::Section>& sections,
+                       std::vector<std::uint8_t>& names) {
+  const elf::Header& header = host.header;
+  const std::uint64_t begin = header.segment_offset;
+  const std::uint64_t size = segment_count * header.segment_entry_size();
+  if (begin == header.size()) return;
+  for (elf::Section& section : sections) {
+    if (!section.has_bytes() || !section.is_allocated() || begin < section.offset || begin - section.offset >= section.size)
+      continue;
+    section.size = std::max(section.size, begin - section.offset + size);  // whoever moved the table knew of eu-strip
+    return;
+  }
+  const auto load = std::find_if(host.segments.begin(), host.segments.end(), [&](const elf::Segment& segment) {
+    return segment.type == elf::kSegmentLoad && begin >= segment.offset && begin - segment.offset < segment.filesz;
+  });
+  if (load == host.segments.end()) return;  // a section outside of all segments would be a fault of its own
+  elf::Section cover;
+  cover.name_offset = AppendName(kSegmentTableSection, names);
+  cover.type = elf::kSectionProgramBits;
+  cover.flags = elf::kSectionAllocated;
+  cover.address = load->vaddr + (begin - load->offset);
+  cover.offset = begin;
+  cover.size = size;
+  cover.align = header.word_size();
+  sections.push_back(cover);
+}
+
+// BOLT leaves symbols with section numbers that do not exist. eu-strip refuses such a library; but it would take the numbers for
+// ours, and change the symbols, if there were that many sections. So fewer headers cover the payload then.
+std::vector<PlannedSection> WithinNumbers(const HostModel& host, std::size_t taken, const std::vector<PlannedSection>& ours) {
+  // Host sections that left their place may follow the anchor, so it keeps a header of its own.
+  const std::vector<PlannedSection> rest(ours.begin() + 1, ours.end());
+  if (rest.empty()) return ours;
+  for (const Grouping grouping : {Grouping::kSeparate, Grouping::kTail, Grouping::kAll}) {
+    std::vector<PlannedSection> groups = GroupSections(rest, grouping);
+    groups.insert(groups.begin(), ours.front());
+    const bool reaches_missing = std::any_of(host.symbols.begin(), host.symbols.end(), [&](const HostSymbol& symbol) {
+      return symbol.section >= host.sections.size() && symbol.section < taken + groups.size();
+    });
+    if (!reaches_missing) return groups;
+  }
+  return ours;
+}
+
 // The section header table and its names, written anew behind the payload; answers with the sections.
 std::vector<elf::Section> WriteSectionHeaders(const HostModel& host, const ElfPlacement& placement,
-                                              const std::vector<PlannedSection>& ours, std::uint64_t payload_end, EditPlan& plan,
-                                              Edits& edits) {
+                                              const std::vector<PlannedSection>& ours, std::uint64_t payload_end,
+                                              std::size_t segment_count, EditPlan& plan, Edits& edits) {
   const elf::Header& header = host.header;
   std::vector<elf::Section> sections = host.sections;
   const elf::Section& old_names = host.sections[header.name_section];
@@ -297,11 +340,11 @@ std::vector<elf::Section> WriteSectionHeaders(const HostModel& host, const ElfPl
     section.offset = moved != nullptr ? placement.anchor_offset + moved->payload_offset : section.offset + placement.slide;
     section.address = *address;
   }
-  for (const PlannedSection& planned : ours) {
+  CoverSegmentTable(host, segment_count, sections, names);
+  // A payload in the file only is found by all of its headers.
+  for (const PlannedSection& planned : placement.is_mapped ? WithinNumbers(host, sections.size(), ours) : ours) {
     elf::Section section;
-    section.name_offset = static_cast<std::uint32_t>(names.size());
-    names.insert(names.end(), planned.name.begin(), planned.name.end());
-    names.push_back(0);
+    section.name_offset = AppendName(planned.name, names);
     section.type = elf::kSectionProgramBits;
     section.flags = placement.is_mapped ? elf::kSectionAllocated : 0;
     section.address = placement.is_mapped ? placement.anchor_address + planned.offset : 0;
@@ -378,7 +421,8 @@ Result<EditPlan> PlanElf(const HostModel& host, const ElfPlacement& placement, c
   }
   for (const MovedSection& section : placement.moved)
     plan.added.push_back({section.name, placement.anchor_offset + section.payload_offset, MovedBytes(host, placement, section)});
-  if (!host.sections.empty()) new_sections = WriteSectionHeaders(host, placement, sections, payload_end, plan, edits);
+  if (!host.sections.empty())
+    new_sections = WriteSectionHeaders(host, placement, sections, payload_end, segments.size(), plan, edits);
   PANNIER_CHECK_OK(CheckLimits(host, placement, payload_size, plan.file_size));
   plan.edits = edits.Take();
   plan.image = ElfImage(host.bytes, host.header, segments, new_sections, placement.anchor_address);

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "embedder/image.h"
 #include "src/byte_source.h"
 #include "src/format.h"
 #include "src/mapped_file.h"
@@ -79,6 +80,7 @@ Status RestoreHost(const FileSource& bundle, ByteView bytes, const BundleReader&
   PANNIER_TRY(const format::UndoRecord* undo, OpenUndoRecord(reader));
   PANNIER_CHECK_OK(CheckEdits(*undo));
   const format::Manifest& manifest = reader.manifest();
+  if (const std::string since = SignedSince(bytes); !since.empty()) return Changed(since);
   if (reader.payload().anchor_file_offset != manifest.anchor_file_offset()) {
     return Changed(
         StrCat("the payload was at ", Hex(manifest.anchor_file_offset()), ", found at ", Hex(reader.payload().anchor_file_offset)));

@@ -25,7 +25,7 @@ struct Checked {
   ByteView bytes;
   Sha256Digest expected;
   std::uint32_t label = 0;  // into Verifier::labels_
-  bool may_be_zero = false;
+  bool is_gap = false;
 };
 
 // Bytes that follow from all others.
@@ -51,6 +51,12 @@ bool IsSameSegment(const ImageSegment& found, const ImageSegment& expected, bool
   return is_elf && found.type == elf::kSegmentLoad && found.filesz < expected.filesz && (keeps_size || had_no_zeroes);
 }
 
+// What strip and objcopy put between sections: zeroes, or behind the code of a PE section breakpoints.
+bool IsFiller(ByteView bytes) {
+  constexpr std::uint8_t kBreakpoint = 0xcc;
+  return IsAllZero(bytes) || std::all_of(bytes.begin(), bytes.end(), [](std::uint8_t byte) { return byte == kBreakpoint; });
+}
+
 class Verifier {
  public:
   Verifier(const MappedFile& file, const BundleReader& reader, unsigned threads)
@@ -61,7 +67,7 @@ class Verifier {
     AddDerived();
     PANNIER_CHECK_OK(AddHost());
     PANNIER_CHECK_OK(AddArtifacts());
-    AddParts(reader_.manifest().file_size());
+    AddParts([](const format::Part&) { return true; });
     CheckSignatureRoom();
     PANNIER_CHECK_OK(CompareAll());
     PANNIER_CHECK_OK(CheckDerived());
@@ -74,7 +80,7 @@ class Verifier {
     PANNIER_CHECK_OK(CheckHeaders());
     PANNIER_CHECK_OK(AddSpans());
     PANNIER_CHECK_OK(AddArtifacts());
-    AddParts(reader_.anchor().payload_size);
+    AddParts([this](const format::Part& part) { return part.offset() < reader_.anchor().payload_size; });
     PANNIER_CHECK_OK(CompareAll());
     return {};
   }
@@ -95,6 +101,7 @@ class Verifier {
 
   void CheckEnds() {
     const format::Manifest& manifest = reader_.manifest();
+    if (std::string since = SignedSince(file_.bytes()); !since.empty()) Differ(std::move(since));
     if (file_.bytes().size() != manifest.file_size())
       Differ(StrCat("file: found ", file_.bytes().size(), " bytes, expected ", manifest.file_size()));
     if (reader_.payload().anchor_file_offset != manifest.anchor_file_offset()) {
@@ -188,6 +195,10 @@ class Verifier {
       const format::Artifact& artifact = reader_.artifact(i);
       const std::string name = StrCat("artifact \"", Printable(ToText(artifact.name())), "\"");
       const Status status = [&]() -> Status {
+        if (!BundleReader::CheckKind(artifact).ok()) {
+          PANNIER_TRY(const ChunkedContent content, reader_.OpaqueContent(artifact));
+          return AddContent(content, Label(name));
+        }
         if (artifact.kind() == format::ArtifactKind::Blob) {
           PANNIER_TRY(const ChunkedContent content, reader_.BlobContent(artifact));
           return AddContent(content, Label(name));
@@ -204,10 +215,11 @@ class Verifier {
     return {};
   }
 
-  // The manifest's parts that begin before `end` (counted from the anchor).
-  void AddParts(std::uint64_t end) {
+  // Those of the manifest's parts that count.
+  template <typename Predicate>
+  void AddParts(Predicate counts) {
     for (const format::Part* part : *reader_.manifest().parts()) {
-      if (part->offset() >= end) continue;
+      if (!counts(*part)) continue;
       const std::string name(Printable(ToText(part->name())));
       const std::optional<ByteView> bytes = FindPart(*part);
       if (!bytes) {
@@ -223,8 +235,8 @@ class Verifier {
     if (!payload.is_mapped() || part.offset() < reader_.anchor().payload_size) {
       if (const auto section = payload.Find(ToText(part.name()), part.offset(), part.size())) return section;
     }
-    const auto offset = CheckedAdd(payload.anchor_file_offset, part.offset());
-    return offset ? file_.bytes().Slice(*offset, part.size()) : std::nullopt;
+    // A part before the anchor has a negative offset: the sum is meant modulo 2^64.
+    return file_.bytes().Slice(payload.anchor_file_offset + part.offset(), part.size());
   }
 
   // No signature yet: the room is empty. What may stand in it: docs/format.md, "Signatures".
@@ -245,17 +257,22 @@ class Verifier {
       std::array<Sha256Digest, kGroup> digests;
       for (std::size_t i = 0; i < count; ++i) bytes[i] = WithoutDerived(checked_[first + i].bytes, copies[i]);
       Sha256Many(bytes.data(), count, digests.data());
+      // Given back in one go, since each time interrupts all processors that this process runs on.
+      const std::uint8_t* begin = checked_[first].bytes.begin();
+      const std::uint8_t* end = checked_[first].bytes.end();
       for (std::size_t i = 0; i < count; ++i) {
         const Checked& item = checked_[first + i];
-        const bool same = digests[i] == item.expected || (item.may_be_zero && IsAllZero(item.bytes));
+        const bool same = digests[i] == item.expected || (item.is_gap && IsFiller(item.bytes));
         if (!same) {
           const std::lock_guard<std::mutex> lock(mutex);
           found.emplace_back(OffsetOf(item.bytes),
                              StrCat(labels_[item.label], ": ", item.bytes.size(), " bytes at ", Hex(OffsetOf(item.bytes)),
                                     ": sha-256: found ", digests[i].Hex(), ", expected ", item.expected.Hex()));
         }
-        file_.Release(item.bytes);
+        begin = std::min(begin, item.bytes.begin());
+        end = std::max(end, item.bytes.end());
       }
+      file_.Release(ByteView(begin, static_cast<std::size_t>(end - begin)));
       return {};
     }));
     std::sort(found.begin(), found.end());
@@ -339,6 +356,7 @@ class Verifier {
 
   void NoteRewritten() {
     const format::Manifest& manifest = reader_.manifest();
+    if (std::string since = SignedSince(file_.bytes()); !since.empty()) report_.notes.push_back(std::move(since));
     if (file_.bytes().size() == manifest.file_size() && reader_.payload().anchor_file_offset == manifest.anchor_file_offset())
       return;
     report_.notes.push_back(StrCat("the file was rewritten since it was embedded: ", file_.bytes().size(), " bytes, it was ",

@@ -86,7 +86,11 @@ Result<ByteView> BundleImpl::ArtifactBytes(std::uint32_t index) const {
 Result<const std::uint8_t*> BundleImpl::DecodeArtifact(const format::Artifact& artifact, DecodedBytes& owned) const {
   if (artifact.size() == 0) return +kNoBytes;
   if (artifact.kind() == format::ArtifactKind::TvmParams) {
-    PANNIER_CHECK_OK(Tensors().TakeStatus());
+    PANNIER_TRY(const TensorReader* tensors, Tensors());
+    for (std::uint32_t i = 0; i < tensors->size(); ++i) {
+      PANNIER_TRY(const ChunkedContent content, tensors->Content(i));
+      PANNIER_CHECK_OK(content.CheckDecodable().WithContext(StrCat("tensor \"", Printable(ToText((*tensors)[i].name())), "\"")));
+    }
     PANNIER_TRY(owned, DecodedBytes::Allocate(artifact.size()));
     PANNIER_CHECK_OK(AssembleParams(owned.data(), artifact.size()));
     return static_cast<const std::uint8_t*>(owned.data());
@@ -97,6 +101,7 @@ Result<const std::uint8_t*> BundleImpl::DecodeArtifact(const format::Artifact& a
     if (checks_chunks()) PANNIER_CHECK_OK(content.CheckDigests(options_.threads));
     return whole->data();
   }
+  PANNIER_CHECK_OK(content.CheckDecodable());
   PANNIER_TRY(owned, DecodedBytes::Allocate(artifact.size()));
   PANNIER_CHECK_OK(content.Decode(owned.data(), options_.threads, checks_chunks()));
   return static_cast<const std::uint8_t*>(owned.data());
@@ -137,6 +142,7 @@ Status BundleImpl::OpenTensors() const {
   const auto index = reader_.FindArtifact(kParamsArtifact);
   if (!index) return {ErrorCode::kNotFound, "no artifact \"params\""};
   const format::Artifact& artifact = reader_.artifact(*index);
+  PANNIER_CHECK_OK(BundleReader::CheckKind(artifact).WithContext("artifact \"params\""));
   if (artifact.kind() != format::ArtifactKind::TvmParams) {
     return {ErrorCode::kUnsupported, "artifact \"params\" is not a TVM .params file; read its bytes instead"};
   }
@@ -183,6 +189,7 @@ Result<const void*> BundleImpl::TensorData(std::uint32_t index) const {
       if (checks_chunks()) PANNIER_CHECK_OK(content.CheckDigests(options_.threads));
       bytes = in_place->data();
     } else {
+      PANNIER_CHECK_OK(content.CheckDecodable());
       PANNIER_TRY(slot.owned, DecodedBytes::Allocate(tensor.size()));
       PANNIER_CHECK_OK(DecodeTensor(content, index, slot.owned.data()));
       bytes = slot.owned.data();
@@ -214,8 +221,10 @@ Status BundleImpl::CheckDigests() const {
   for (std::uint32_t i = 0; i < reader_.artifact_count(); ++i) {
     const format::Artifact& artifact = reader_.artifact(i);
     const std::string label = StrCat("artifact \"", Printable(ToText(artifact.name())), "\"");
-    if (artifact.kind() == format::ArtifactKind::Blob) {
-      PANNIER_TRY(const ChunkedContent content, reader_.BlobContent(artifact).WithContext(label));
+    const bool is_known = BundleReader::CheckKind(artifact).ok();
+    if (!is_known || artifact.kind() == format::ArtifactKind::Blob) {
+      PANNIER_TRY(const ChunkedContent content,
+                  (is_known ? reader_.BlobContent(artifact) : reader_.OpaqueContent(artifact)).WithContext(label));
       PANNIER_CHECK_OK(content.CheckDigests(options_.threads).WithContext(label));
       continue;
     }

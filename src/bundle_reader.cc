@@ -196,6 +196,11 @@ Status BundleReader::ReadManifest() {
     return {ErrorCode::kUnsupported, StrCat("manifest: format: found ", static_cast<unsigned>(manifest_->format()), ", expected ",
                                             expected, " (", kNames[expected], ")")};
   }
+  const auto placement = payload_.is_mapped() ? format::Placement::Mapped : format::Placement::FileOnly;
+  if (manifest_->placement() != placement) {
+    return Malformed(StrCat("manifest: placement: found ", static_cast<unsigned>(manifest_->placement()), ", expected ",
+                            payload_.is_mapped() ? "1 (mapped)" : "2 (in the file only)", ", as the payload was found"));
+  }
   if (manifest_->payload_size() != anchor_.payload_size) {
     return Malformed(
         StrCat("manifest: payload size: found ", manifest_->payload_size(), ", expected the anchor's ", anchor_.payload_size));
@@ -251,7 +256,12 @@ Status BundleReader::CheckArtifacts() const {
       PANNIER_CHECK_OK(CheckChunkSize(entry.chunk_size(), label));
       PANNIER_CHECK_OK(CheckTableSize(*entry.chunks(), ChunkCount(entry.size(), entry.chunk_size()), ChunkRecord::kSize, label));
     } else {
-      return {ErrorCode::kUnsupported, StrCat(label, ": kind: found ", static_cast<unsigned>(entry.kind()), ", expected 0 or 1")};
+      // Of a kind of a later version: what covers its stored bytes is all that is known of it.
+      if (entry.chunks() == nullptr) return Malformed(StrCat(label, ": chunk table missing"));
+      if (entry.chunks()->size() % ChunkRecord::kSize != 0) {
+        return Malformed(
+            StrCat(label, ": chunk table: found ", entry.chunks()->size(), " bytes, expected records of ", ChunkRecord::kSize));
+      }
     }
   }
   std::sort(names.begin(), names.end());
@@ -311,15 +321,26 @@ Result<ByteView> BundleReader::IndexBytes(const format::IndexRange& range, std::
   return bytes;
 }
 
-Result<ChunkedContent> BundleReader::BlobContent(const format::Artifact& artifact) const {
+Status BundleReader::CheckKind(const format::Artifact& artifact) {
+  if (artifact.kind() == format::ArtifactKind::Blob || artifact.kind() == format::ArtifactKind::TvmParams) return {};
+  return {ErrorCode::kUnsupported, StrCat("kind: found ", static_cast<unsigned>(artifact.kind()),
+                                          ", expected 0 (blob) or 1 (params); a newer pannier reads it")};
+}
+
+Result<ChunkedContent> BundleReader::OpaqueContent(const format::Artifact& artifact) const {
   PANNIER_TRY(const ByteView table, IndexBytes(*artifact.chunks(), "chunk table"));
-  const ByteView stored = *sections_[artifact.section()].Slice(artifact.offset(), artifact.stored_size());
-  return ChunkedContent(stored, table, artifact.size(), artifact.chunk_size());
+  return ChunkedContent::Opaque(StoredBytes(artifact), table);
+}
+
+Result<ChunkedContent> BundleReader::BlobContent(const format::Artifact& artifact) const {
+  PANNIER_CHECK_OK(CheckKind(artifact));
+  PANNIER_TRY(const ByteView table, IndexBytes(*artifact.chunks(), "chunk table"));
+  return ChunkedContent(StoredBytes(artifact), table, artifact.size(), artifact.chunk_size());
 }
 
 Result<TensorReader> BundleReader::Tensors(const format::Artifact& artifact) const {
-  const ByteView stored = *sections_[artifact.section()].Slice(artifact.offset(), artifact.stored_size());
-  return TensorReader::Open(artifact, stored, index());
+  PANNIER_CHECK_OK(CheckKind(artifact));
+  return TensorReader::Open(artifact, StoredBytes(artifact), index());
 }
 
 }  // namespace pannier

@@ -77,6 +77,11 @@ class BundleReader {
   // A range of the index section whose digest is right.
   Result<ByteView> IndexBytes(const format::IndexRange& range, std::string_view what) const;
 
+  // kUnsupported for an artifact of a kind that only a later version knows. It may be listed, and its stored bytes checked.
+  static Status CheckKind(const format::Artifact& artifact);
+  // The chunks of such an artifact; checks the digest of their table.
+  Result<ChunkedContent> OpaqueContent(const format::Artifact& artifact) const;
+
   // A blob's chunks; checks the digest of their table.
   Result<ChunkedContent> BlobContent(const format::Artifact& artifact) const;
   Result<TensorReader> Tensors(const format::Artifact& artifact) const;
@@ -88,6 +93,9 @@ class BundleReader {
   Status CheckArtifacts() const;
   Status ReadHostRuns();
   Status CheckIndexRanges() const;
+  ByteView StoredBytes(const format::Artifact& artifact) const {
+    return *sections_[artifact.section()].Slice(artifact.offset(), artifact.stored_size());
+  }
 
   Payload payload_;
   Anchor anchor_;

@@ -5,11 +5,22 @@
 
 #include <algorithm>
 #include <cstring>
+#include <string>
 
 #include "src/parallel.h"
 #include "src/text.h"
 
 namespace pannier {
+
+namespace {
+
+Status CheckCodec(std::uint64_t index, Codec codec) {
+  if (codec == Codec::kStore || codec == Codec::kZstd) return {};
+  return {ErrorCode::kUnsupported,
+          StrCat("chunk ", index, ": codec: found ", static_cast<unsigned>(codec), ", expected 0 (store) or 1 (zstd)")};
+}
+
+}  // namespace
 
 std::uint64_t ChunkedContent::chunk_bytes(std::uint64_t index) const {
   return std::min<std::uint64_t>(chunk_size_, size_ - index * chunk_size_);
@@ -21,6 +32,7 @@ Result<ChunkRecord> ChunkedContent::Record(std::uint64_t index) const {
     return Malformed(StrCat("chunk ", index, ": found ", record.stored_size, " bytes at ", Hex(record.offset),
                             ", expected a range within the artifact's ", stored_.size(), " bytes"));
   }
+  if (is_opaque() || !CheckCodec(index, record.codec).ok()) return record;
   const std::uint64_t original = chunk_bytes(index);
   const bool fits = record.codec == Codec::kStore ? record.stored_size == original
                                                   : record.stored_size <= ZSTD_compressBound(static_cast<std::size_t>(original));
@@ -42,8 +54,23 @@ Status ChunkedContent::CheckDigest(std::uint64_t index, const ChunkRecord& recor
                                              ", expected ", record.sha256.Hex())};
 }
 
+Status ChunkedContent::CheckDecodable() const {
+  for (std::uint64_t i = 0; i < chunk_count(); ++i) {
+    PANNIER_TRY(const ChunkRecord record, Record(i));
+    PANNIER_CHECK_OK(CheckCodec(i, record.codec));
+    if (record.codec != Codec::kZstd) continue;
+    const unsigned long long found = ZSTD_getFrameContentSize(stored_.data() + record.offset, record.stored_size);
+    if (found == chunk_bytes(i)) continue;
+    const bool has_size = found != ZSTD_CONTENTSIZE_UNKNOWN && found != ZSTD_CONTENTSIZE_ERROR;
+    return Malformed(StrCat("chunk ", i, ": zstd frame: found ", has_size ? std::to_string(found) : "no content size",
+                            ", expected ", chunk_bytes(i)));
+  }
+  return {};
+}
+
 Status ChunkedContent::DecodeChunk(std::uint64_t index, void* out, bool check) const {
   PANNIER_TRY(const ChunkRecord record, Record(index));
+  PANNIER_CHECK_OK(CheckCodec(index, record.codec));
   if (check) PANNIER_CHECK_OK(CheckDigest(index, record));
   const std::uint8_t* stored = stored_.data() + record.offset;
   const auto size = static_cast<std::size_t>(chunk_bytes(index));

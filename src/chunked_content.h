@@ -12,14 +12,17 @@
 namespace pannier {
 
 // Borrows the artifact's stored bytes and the table's. `table` holds exactly the records of this content; its digest has been
-// checked.
+// checked. A chunk whose codec is unknown has a digest like all others, and is an error only when it is decoded.
 class ChunkedContent {
  public:
   ChunkedContent(ByteView stored, ByteView table, std::uint64_t size, std::uint32_t chunk_size)
       : stored_(stored), table_(table), size_(size), chunk_size_(chunk_size) {}
 
+  // Chunks of an artifact whose kind is unknown: nothing is known of what they decode to, and none may be decoded.
+  static ChunkedContent Opaque(ByteView stored, ByteView table) { return {stored, table, 0, 0}; }
+
   std::uint64_t size() const { return size_; }
-  std::uint64_t chunk_count() const { return ChunkCount(size_, chunk_size_); }
+  std::uint64_t chunk_count() const { return table_.size() / ChunkRecord::kSize; }
   std::uint64_t chunk_bytes(std::uint64_t index) const;  // of the original, not as stored
 
   // The record, its range checked against the stored bytes and its sizes against the codec.
@@ -27,6 +30,9 @@ class ChunkedContent {
 
   // A chunk as it is stored.
   Result<ByteView> Stored(std::uint64_t index) const;
+
+  // What can be known of all chunks before memory is made for size() bytes: records, codecs, and the sizes that frames claim.
+  Status CheckDecodable() const;
 
   // Decodes a chunk into chunk_bytes(index) bytes; with `check`, its digest is compared first.
   Status DecodeChunk(std::uint64_t index, void* out, bool check) const;
@@ -44,6 +50,7 @@ class ChunkedContent {
 
  private:
   Status CheckDigest(std::uint64_t index, const ChunkRecord& record) const;
+  bool is_opaque() const { return chunk_size_ == 0; }
 
   ByteView stored_;
   ByteView table_;

@@ -96,10 +96,6 @@ Result<ChunkRecord> ParseChunkRecord(ByteView table, std::uint64_t index) {
   ChunkRecord record;
   record.offset = LoadInteger<std::uint64_t>(bytes, ByteOrder::kLittle);
   record.stored_size = LoadInteger<std::uint32_t>(bytes + 8, ByteOrder::kLittle);
-  if (bytes[12] > static_cast<std::uint8_t>(Codec::kZstd)) {
-    return {ErrorCode::kUnsupported,
-            StrCat("chunk ", index, ": codec: found ", int{bytes[12]}, ", expected 0 (store) or 1 (zstd)")};
-  }
   record.codec = static_cast<Codec>(bytes[12]);
   if (bytes[13] != 0 || bytes[14] != 0 || bytes[15] != 0)
     return Malformed(StrCat("chunk ", index, ": reserved bytes: found non-zero, expected zero"));

@@ -17,7 +17,8 @@ namespace pannier {
 
 // `wanted` threads, or one for each processor when it is 0; never more than there is work.
 inline unsigned ThreadCount(unsigned wanted, std::uint64_t work) {
-  const unsigned threads = wanted != 0 ? wanted : std::max(1U, std::thread::hardware_concurrency());
+  static const unsigned processors = std::max(1U, std::thread::hardware_concurrency());  // opens and reads a file
+  const unsigned threads = wanted != 0 ? wanted : processors;
   return static_cast<unsigned>(std::min<std::uint64_t>(threads, std::max<std::uint64_t>(work, 1)));
 }
 

@@ -1,10 +1,13 @@
-// The payload found in a file: by a program header that leads to the anchor, or by section headers.
+// The payload found in a file: by a segment or section that begins with the anchor, or by its sections' names.
 #include "src/payload.h"
 
-#include <cstring>
+#include <algorithm>
+#include <string>
 
 #include "src/elf_file.h"
 #include "src/format.h"
+#include "src/macho_file.h"
+#include "src/pe_file.h"
 #include "src/text.h"
 
 namespace pannier {
@@ -31,7 +34,7 @@ Result<Payload> FindInElf(ByteView file) {
     if (!section.has_bytes() || section.name.substr(0, 5) != ".tvm.") continue;
     const ByteView bytes = *file.Slice(section.offset, section.size);
     payload.sections.push_back({section.name, bytes, section.offset});
-    if (section.name != kAnchorSection) continue;
+    if (section.name != kAnchorSection || !payload.anchor.empty()) continue;  // the first counts, as of segments above
     if (bytes.size() < Anchor::kSize || !HasAnchorMagic(bytes))
       return Malformed(StrCat("section ", kAnchorSection, ": magic number not found"));
     payload.anchor = bytes;
@@ -41,17 +44,84 @@ Result<Payload> FindInElf(ByteView file) {
   return payload;
 }
 
+// The payload's first section, and those behind it that follow in file and memory alike. `is_mapped`: sections stand at their
+// addresses, not at their raw data's offsets.
+Result<Payload> FindInPe(ByteView image, bool is_mapped) {
+  PANNIER_TRY(const pe::Header header, pe::ParseHeader(image));
+  PANNIER_TRY(const std::vector<pe::Section> sections, pe::ParseSections(image, header));
+  if (!is_mapped) PANNIER_CHECK_OK(pe::CheckSectionsInFile(sections, image.size()));
+  auto bytes_of = [&](const pe::Section& section) -> std::optional<ByteView> {
+    if ((section.characteristics & pe::kSectionReadable) == 0) return std::nullopt;
+    return image.Slice(is_mapped ? section.address : section.raw_offset, section.mapped_size());
+  };
+  for (std::size_t i = 0; i < sections.size(); ++i) {
+    const auto first = bytes_of(sections[i]);
+    if (!first || first->size() < Anchor::kSize || !HasAnchorMagic(*first)) continue;
+    std::uint64_t size = first->size();
+    for (std::size_t j = i + 1; j < sections.size(); ++j) {
+      const auto next = bytes_of(sections[j]);
+      if (!next || sections[j].raw_offset != sections[i].raw_offset + size || sections[j].address != sections[i].address + size)
+        break;
+      size += next->size();
+    }
+    Payload payload;
+    payload.format = format::ImageFormat::Pe;
+    payload.anchor = *first;
+    payload.segment = ByteView(first->data(), static_cast<std::size_t>(size));
+    payload.anchor_file_offset = is_mapped ? 0 : sections[i].raw_offset;
+    return payload;
+  }
+  return NoPayload();
+}
+
+Result<Payload> FindInMachO(ByteView file) {
+  PANNIER_TRY(const macho::Header header, macho::ParseHeader(file));
+  PANNIER_TRY(const std::vector<macho::Command> commands, macho::ParseCommands(file, header));
+  PANNIER_TRY(const std::vector<macho::Segment> segments, macho::ParseSegments(header, commands));
+  PANNIER_CHECK_OK(macho::CheckSegmentsInFile(segments, file.size()));
+  for (const macho::Segment& segment : segments) {
+    const ByteView bytes = *file.Slice(segment.offset, segment.file_size);
+    if ((segment.protection & macho::kReadable) == 0 || bytes.size() < Anchor::kSize || !HasAnchorMagic(bytes)) continue;
+    Payload payload;
+    payload.format = format::ImageFormat::MachO;
+    payload.anchor = bytes;
+    payload.segment = bytes;
+    payload.anchor_file_offset = segment.offset;
+    return payload;
+  }
+  return NoPayload();
+}
+
+Result<Payload> FindInFat(ByteView file, std::string_view arch) {
+  PANNIER_TRY(macho::FatFile fat, macho::ParseFat(file, file.size()));
+  std::stable_partition(fat.slices.begin(), fat.slices.end(),
+                        [](const macho::Slice& slice) { return slice.cpu_type == macho::OwnCpuType(); });
+  std::string names;
+  Status first = NoPayload();
+  for (const macho::Slice& slice : fat.slices) {
+    const std::string name = macho::ArchName(slice.cpu_type, slice.cpu_subtype);
+    names += StrCat(names.empty() ? "" : ", ", name);
+    if (!arch.empty() && arch != name) continue;
+    const ByteView bytes = *file.Slice(slice.offset, slice.size);
+    Result<Payload> payload = FindInMachO(bytes).WithContext(StrCat("slice ", name));
+    if (payload.ok()) payload->slice = bytes;
+    const ErrorCode code = payload.status().code();
+    if (!arch.empty() || (code != ErrorCode::kNotABundle && code != ErrorCode::kUnsupported)) return payload;
+    if (code == ErrorCode::kUnsupported) first = payload.TakeStatus();
+  }
+  if (!arch.empty())
+    return {ErrorCode::kNotFound, StrCat("no slice ", Printable(arch), "; it has ", names.empty() ? "none" : names)};
+  return first;
+}
+
 }  // namespace
 
 FileFormat DetectFormat(ByteView file) {
   if (elf::HasMagic(file)) return FileFormat::kElf;
   if (file.text().substr(0, 8) == "!<arch>\n" || file.text().substr(0, 8) == "!<thin>\n") return FileFormat::kArchive;
-  if (file.text().substr(0, 2) == "MZ") return FileFormat::kPe;
-  if (const auto magic = file.Read<std::uint32_t>(0)) {
-    for (const std::uint32_t known : {0xfeedfaceU, 0xfeedfacfU, 0xcefaedfeU, 0xcffaedfeU, 0xbebafecaU, 0xbfbafecaU}) {
-      if (*magic == known) return FileFormat::kMachO;
-    }
-  }
+  if (pe::HasMagic(file)) return FileFormat::kPe;
+  if (macho::HasMagic(file) || macho::HasFatMagic(file)) return FileFormat::kMachO;
+  if (file.text().substr(0, 3) == "\xfe\xed\xfa") return FileFormat::kMachO;  // big-endian
   return FileFormat::kUnknown;
 }
 
@@ -79,11 +149,19 @@ std::optional<ByteView> Payload::Find(std::string_view name, std::uint64_t offse
   return std::nullopt;
 }
 
-Result<Payload> FindPayload(ByteView file) {
+Result<Payload> FindPayload(ByteView file, std::string_view arch) {
   const FileFormat format = DetectFormat(file);
+  const bool is_fat = format == FileFormat::kMachO && macho::HasFatMagic(file);
+  if (is_fat) return FindInFat(file, arch);
+  if (!arch.empty())
+    return {ErrorCode::kUnsupported, StrCat("found ", FormatName(format), " of one architecture, expected a fat file")};
   if (format == FileFormat::kElf) return FindInElf(file);
-  return {ErrorCode::kUnsupported, StrCat("found ", FormatName(format), ", expected an ELF shared library")};
+  if (format == FileFormat::kMachO) return FindInMachO(file);
+  if (format == FileFormat::kPe) return FindInPe(file, false);
+  return {ErrorCode::kUnsupported, StrCat("found ", FormatName(format), ", expected a shared library")};
 }
+
+Result<Payload> FindMappedPe(ByteView image) { return FindInPe(image, true); }
 
 Status NoPayload() {
   return {ErrorCode::kNotABundle,

@@ -175,6 +175,26 @@ void Sha256::Update(ByteView bytes) {
   std::memcpy(pending_.data(), data + left / kSha256BlockSize * kSha256BlockSize, left % kSha256BlockSize);
 }
 
+Sha256Digest Sha256::UpdateAndDigest(ByteView bytes) {
+  Sha256 alone(*kernel_);
+  // This message's next block begins `head` bytes behind the first block of `bytes` alone.
+  const std::size_t head = (kSha256BlockSize - size_ % kSha256BlockSize) % kSha256BlockSize;
+  std::size_t done = 0;
+  if (kernel_->compress_two != nullptr && bytes.size() >= head + kSha256BlockSize) {
+    Update(ByteView(bytes.data(), head));
+    const std::size_t blocks = (bytes.size() - head) / kSha256BlockSize;
+    kernel_->compress_two(state_.data(), bytes.data() + head, alone.state_.data(), bytes.data(), blocks);
+    done = blocks * kSha256BlockSize;
+    size_ += done;
+    alone.size_ = done;
+    Update(ByteView(bytes.data() + head + done, bytes.size() - head - done));
+  } else {
+    Update(bytes);
+  }
+  alone.Update(ByteView(bytes.data() + done, bytes.size() - done));
+  return alone.Finish();
+}
+
 Sha256Digest Sha256::Finish() {
   std::uint8_t end[2 * kSha256BlockSize];
   const std::size_t blocks = Pad(pending_.data(), size_, end);
@@ -190,6 +210,8 @@ Sha256Digest Sha256Of(ByteView message) {
   sha256.Update(message);
   return sha256.Finish();
 }
+
+bool Sha256HasTwoLanes() { return BestSha256Kernel().compress_two != nullptr; }
 
 void Sha256Many(const ByteView* messages, std::size_t count, Sha256Digest* digests) {
   Sha256ManyWith(BestSha256Kernel(), messages, count, digests);

@@ -33,6 +33,9 @@ class Sha256 {
 
   void Update(ByteView bytes);
 
+  // The same, and the digest of `bytes` as a message of its own, for nearly nothing where Sha256HasTwoLanes().
+  Sha256Digest UpdateAndDigest(ByteView bytes);
+
   // The digest of all bytes since construction or the last Finish(); the next Update() begins a new message.
   Sha256Digest Finish();
 
@@ -48,6 +51,9 @@ Sha256Digest Sha256Of(ByteView message);
 // Digests `count` independent messages into digests[0..count). One message is a chain of dependent instructions; where the CPU
 // has room for a second chain beside it, two messages run interleaved, which is much faster than one after the other.
 void Sha256Many(const ByteView* messages, std::size_t count, Sha256Digest* digests);
+
+// Is this a CPU where two messages run interleaved?
+bool Sha256HasTwoLanes();
 
 }  // namespace pannier
 

@@ -39,6 +39,7 @@ class Image {
     tensors = flatbuffers::GetRoot<format::TensorTable>(index + params->tensors()->offset());
     chunks = index + params->chunk_table_offset();
     graph_chunks = index + graph->chunks()->offset();
+    graph_bytes = Mutable(reader->section(graph->section()).data()) + graph->offset();
     params_bytes = Mutable(reader->section(params->section()).data());
   }
 
@@ -85,6 +86,7 @@ class Image {
   const format::TensorTable* tensors;
   std::uint8_t* chunks;
   std::uint8_t* graph_chunks;
+  std::uint8_t* graph_bytes;  // as they are stored
   std::uint8_t* params_bytes;
 
  private:

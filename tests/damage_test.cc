@@ -41,7 +41,7 @@ const std::vector<Damage>& Damages() {
   using T = format::Tensor;
   static const std::vector<Damage> damages = {
       {"elf magic", [](const Image& i) { i.bytes()[0] = 'x'; }, Seal::kNothing, ErrorCode::kUnsupported,
-       "found a file of unknown format, expected an ELF shared library"},
+       "found a file of unknown format, expected a shared library"},
       {"elf class", [](const Image& i) { i.bytes()[4] = 3; }, Seal::kNothing, ErrorCode::kMalformed,
        "elf header: class: found 3, expected 1 (32-bit) or 2 (64-bit)"},
       {"elf byte order", [](const Image& i) { i.bytes()[5] = 0; }, Seal::kNothing, ErrorCode::kMalformed,
@@ -96,6 +96,8 @@ const std::vector<Damage>& Damages() {
        ErrorCode::kMalformed, "manifest: version: found 1.9, expected the anchor's 1.0"},
       {"manifest payload size", [](const Image& i) { Put64(Image::Field(i.manifest, M::VT_PAYLOAD_SIZE), 5); }, Seal::kManifest,
        ErrorCode::kMalformed, "manifest: payload size: found 5, expected the anchor's "},
+      {"manifest placement", [](const Image& i) { *Image::Field(i.manifest, M::VT_PLACEMENT) = 2; }, Seal::kManifest,
+       ErrorCode::kMalformed, "manifest: placement: found 2, expected 1 (mapped), as the payload was found"},
       {"section before the anchor's end",
        [](const Image& i) { Put64(Image::Field(i.manifest->sections()->Get(0), format::Section::VT_OFFSET), 0); }, Seal::kManifest,
        ErrorCode::kMalformed, "section .tvm.graph: found "},
@@ -111,7 +113,15 @@ const std::vector<Damage>& Damages() {
       {"artifact's name", [](const Image& i) { Image::Mutable(i.graph->name()->data())[0] = '/'; }, Seal::kManifest,
        ErrorCode::kMalformed, "artifact 0 \"/raph\": name: expected 1 to 255 bytes of UTF-8 without control characters or slash"},
       {"artifact's kind", [](const Image& i) { *Image::Field(i.graph, A::VT_KIND) = 7; }, Seal::kManifest, ErrorCode::kUnsupported,
-       "artifact 0 \"graph\": kind: found 7, expected 0 or 1"},
+       "artifact \"graph\": kind: found 7, expected 0 (blob) or 1 (params); a newer pannier reads it"},
+      {"chunk table of an artifact of another kind",
+       [](const Image& i) {
+         *Image::Field(i.graph, A::VT_KIND) = 7;
+         Put64(Image::Mutable(i.graph->chunks()) + 8, 47);
+       },
+       Seal::kManifest, ErrorCode::kMalformed, "artifact 0 \"graph\": chunk table: found 47 bytes, expected records of 48"},
+      {"artifact of another kind without chunks", [](const Image& i) { *Image::Field(i.params, A::VT_KIND) = 2; }, Seal::kManifest,
+       ErrorCode::kMalformed, "artifact 1 \"params\": chunk table missing"},
       {"artifact's kind without its table", [](const Image& i) { *Image::Field(i.graph, A::VT_KIND) = 1; }, Seal::kManifest,
        ErrorCode::kMalformed, "artifact 0 \"graph\": tensor table missing"},
       {"artifact's chunk size", [](const Image& i) { Put32(Image::Field(i.graph, A::VT_CHUNK_SIZE), 3000); }, Seal::kManifest,
@@ -133,6 +143,8 @@ const std::vector<Damage>& Damages() {
        "artifact \"graph\": chunk 0: found "},
       {"chunk said to be stored", [](const Image& i) { i.graph_chunks[12] = 0; }, Seal::kAll, ErrorCode::kMalformed,
        "artifact \"graph\": chunk 0: stored size: found "},
+      {"content size of a chunk's frame", [](const Image& i) { i.graph_bytes[5] ^= 1; }, Seal::kAll, ErrorCode::kMalformed,
+       "artifact \"graph\": chunk 0: zstd frame: found "},
       {"chunk's frame cut off", [](const Image& i) { Put32(i.graph_chunks + 8, 20); }, Seal::kAll, ErrorCode::kMalformed,
        "artifact \"graph\": chunk 0: zstd: "},
       {"tensor table byte", [](const Image& i) { Put64(Image::Field(i.tensors->tensors()->Get(0), T::VT_SIZE), 5); },

@@ -1,7 +1,10 @@
 // Round trips through embedder and reader: layout, determinism, restore, refusals, and every flipped byte of a bundle.
 #include "embedder/embed.h"
 
+#include <sys/resource.h>
+
 #include <catch2/catch_test_macros.hpp>
+#include <csignal>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
@@ -54,7 +57,8 @@ void WriteFile(const std::string& path, const std::string& bytes) {
   REQUIRE(file.good());
 }
 
-std::string HostOf(const std::string& platform) { return (kData / platform / "lib.so").string(); }
+// The one library in a platform's folder.
+std::string HostOf(const std::string& platform) { return fs::directory_iterator(kData / platform)->path().string(); }
 
 std::vector<NamedPath> Artifacts() {
   return {{"graph", (kData / "graph.json").string()}, {"params", (kData / "params.bin").string()}};
@@ -83,12 +87,13 @@ VerifyReport MustVerify(const std::string& path) {
 
 TEST_CASE("a library of every platform embeds, verifies, reads back and restores") {
   const Folder folder;
-  for (const std::string platform : {"linux-x86_64", "linux-i686", "linux-aarch64", "linux-armv7", "linux-riscv64"}) {
+  for (const std::string platform :
+       {"linux-x86_64", "linux-i686", "linux-aarch64", "linux-armv7", "linux-riscv64", "macos-x86_64", "macos-arm64"}) {
     for (const CodecChoice codec : {CodecChoice::kStore, CodecChoice::kZstd, CodecChoice::kAuto}) {
       CAPTURE(platform, static_cast<int>(codec));
       const EmbedSummary summary = MustEmbed(HostOf(platform), Artifacts(), folder / "model.so", codec);
       CHECK(summary.is_mapped);
-      CHECK(summary.host_bytes_changed < 250);
+      CHECK(summary.host_bytes_changed < 500);
       CHECK(MustVerify(folder / "model.so").passed());
       const Bundle bundle = OpenBundle(folder / "model.so");
       CHECK(bundle.graph_json() == ReadFile((kData / "graph.json").string()));
@@ -123,6 +128,101 @@ TEST_CASE("the same input gives the same bytes, whatever the number of threads")
     MustEmbed(HostOf("linux-x86_64"), Artifacts(), folder / "many.so", codec, 7);
     CHECK(ReadFile(folder / "one.so") == ReadFile(folder / "many.so"));
   }
+}
+
+// A params file of float32 tensors of the given sizes in bytes, with names of a given length. Every third tensor compresses.
+std::string ParamsFile(const std::vector<std::size_t>& sizes, std::size_t name_length) {
+  std::string file;
+  const auto append = [&file](std::uint64_t value, int bytes) {
+    for (int i = 0; i < bytes; ++i) file.push_back(static_cast<char>(value >> (8 * i)));
+  };
+  append(0xF7E58D4F05049CB7, 8);
+  append(0, 8);
+  append(sizes.size(), 8);
+  for (std::size_t i = 0; i < sizes.size(); ++i) {
+    std::string name = "p" + std::to_string(i);
+    name.resize(name_length, '_');
+    append(name.size(), 8);
+    file += name;
+  }
+  append(sizes.size(), 8);
+  std::uint32_t state = 1;
+  for (std::size_t i = 0; i < sizes.size(); ++i) {
+    append(0xDD5E40F096B4A13F, 8);
+    append(0, 8);
+    append(1, 4);
+    append(0, 4);
+    append(1, 4);
+    append(2 | 32 << 8 | 1 << 16, 4);
+    append(sizes[i] / 4, 8);
+    append(sizes[i], 8);
+    for (std::size_t at = 0; at < sizes[i]; at += 4) {
+      state = state * 1664525U + 1013904223U;
+      append(i % 3 == 0 ? state >> 28 : state ^ state >> 15, 4);
+    }
+  }
+  return file;
+}
+
+TEST_CASE("params longer than what is in memory at a time come back, with the digests of their file") {
+  const Folder folder;
+  constexpr std::size_t kMiB = 1 << 20;
+  std::vector<std::size_t> sizes(5000, 8);  // many small ones, then all lengths around chunks and windows
+  for (const std::size_t size : {4 * kMiB, 3 * kMiB - 4, std::size_t{0}, kMiB / 4 + 4, kMiB / 4, std::size_t{4}})
+    sizes.push_back(size);
+  sizes.push_back(0);
+  // The second file's names alone are longer than what is in memory.
+  const std::vector<std::string> files = {ParamsFile(sizes, 6), ParamsFile(std::vector<std::size_t>(900, 4), 4000)};
+  for (const std::string& file : files) {
+    WriteFile(folder / "p.params", file);
+    const std::vector<NamedPath> artifacts = {{"params", folder / "p.params"}, {"blob", folder / "p.params"}};
+    for (const CodecChoice codec : {CodecChoice::kStore, CodecChoice::kZstd, CodecChoice::kAuto}) {
+      CAPTURE(file.size(), static_cast<int>(codec));
+      MustEmbed(HostOf("linux-x86_64"), artifacts, folder / "model.so", codec, 1);
+      MustEmbed(HostOf("linux-x86_64"), artifacts, folder / "again.so", codec, 5);
+      CHECK(ReadFile(folder / "model.so") == ReadFile(folder / "again.so"));
+      CHECK(MustVerify(folder / "model.so").passed());
+      const Result<OpenedBundle> opened = OpenedBundle::Open(folder / "model.so");
+      REQUIRE(opened.ok());
+      for (std::uint32_t i = 0; i < 2; ++i)
+        CHECK(ToDigest(*opened->reader.artifact(i).sha256()) == Sha256Of(ByteView(file.data(), file.size())));
+      const Bundle bundle = OpenBundle(folder / "model.so");
+      for (const char* name : {"params", "blob"}) {
+        const auto bytes = bundle.artifact(name).bytes();
+        CHECK(std::string_view(reinterpret_cast<const char*>(bytes.data()), bytes.size()) == file);
+      }
+      CHECK(bundle.params().size() == (file.size() == files[0].size() ? sizes.size() : 900));
+    }
+  }
+}
+
+TEST_CASE("an input that shrinks, and an output that must not grow, are errors wherever it happens") {
+  const Folder folder;
+  const std::string input(20 << 20, 'x');
+  WriteFile(folder / "blob", input);
+  EmbedOptions options;
+  options.encode.codec = CodecChoice::kStore;
+  const Result<EncodedArtifact> shrunk = [&]() -> Result<EncodedArtifact> {
+    PANNIER_TRY(const std::vector<ArtifactInput> inputs, OpenArtifacts({{"blob", folder / "blob"}}));
+    fs::resize_file(folder / "blob", (15 << 20) + 5);
+    return EncodeArtifact(inputs.front(), 0, {}, options.encode);
+  }();
+  REQUIRE_FALSE(shrunk.ok());
+  CHECK(shrunk.status().message() == (folder / "blob") +
+                                         ": read at 0xf00005: found the end of the file, expected 20971520 bytes; it shrank "
+                                         "meanwhile");
+
+  rlimit before{};
+  REQUIRE(getrlimit(RLIMIT_FSIZE, &before) == 0);
+  const auto old_action = std::signal(SIGXFSZ, SIG_IGN);
+  const rlimit limit = {10000000, before.rlim_max};
+  REQUIRE(setrlimit(RLIMIT_FSIZE, &limit) == 0);
+  const Result<EmbedSummary> full = Embed(HostOf("linux-x86_64"), {{"blob", folder / "blob"}}, folder / "model.so", options);
+  REQUIRE(setrlimit(RLIMIT_FSIZE, &before) == 0);
+  std::signal(SIGXFSZ, old_action);
+  REQUIRE_FALSE(full.ok());
+  CHECK(full.status().message() == "file too large for the file system or the limit of this process after 10000000 bytes");
+  CHECK(folder.file_count() == 1);
 }
 
 TEST_CASE("embedding into a bundle needs --force, and then gives what a fresh embed gives") {

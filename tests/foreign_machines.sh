@@ -7,8 +7,7 @@
 #   check_bundle  a library compiled for that machine carries tensors of known values; they, its symbols and its digests come out right,
 #                 zero-copy where the payload's byte order is the machine's; again after that machine's own strip
 #   mlp, ocr_cls  relay.build's output, where there is one for that machine: the model's answer is that of TVM on x86-64, within 1e-5.
-#                 ocr_cls is not in the repository: PANNIER_RELAY_DATA names the folder that holds it; without it, it is skipped, and
-#                 the skips are counted
+#                 ocr_cls is not in the repository: tests/relay_data.sh
 #
 # musl never unloads a library (its dlclose does nothing), so unloading is not looked at here. It takes TVM's libraries although they
 # ask for glibc's libc.so.6 and libm.so.6: it answers to those names itself.
@@ -41,7 +40,8 @@ pannier=$(realpath "$1")
 work=$(realpath -m "${2:-$root/build/foreign}")
 readonly pannier work
 readonly cache=$root/build/deps
-readonly ocr_cls=${PANNIER_RELAY_DATA:+$(realpath "$PANNIER_RELAY_DATA")/ocr_cls}
+. "$here/relay_data.sh"
+readonly ocr_cls=${relay_data:+$relay_data/ocr_cls}
 
 # The headers of two libraries without /usr/include around them, which holds those of another machine's C library.
 link_headers() {
@@ -155,7 +155,6 @@ check_machine() {
 }
 
 [[ -x $pannier ]] || fail "$pannier: not an executable"
-[[ -z $ocr_cls || -d $ocr_cls ]] || fail "PANNIER_RELAY_DATA: found no folder $ocr_cls"
 readonly mlp=$here/data/mlp
 mkdir -p "$work" "$cache"
 link_headers
@@ -179,7 +178,7 @@ for machine in "${machines[@]}"; do
   [[ ! -f $work/${machine%% *}/failures.txt ]] || { echo && cat "$work/${machine%% *}/failures.txt"; } >&2
 done
 count() { grep -c "^$1 " "$work/table.txt" || true; }
-echo "$(count ok) ok, $(count FAILED) failed, $(count skipped) skipped (no PANNIER_RELAY_DATA), $SECONDS s"
+echo "$(count ok) ok, $(count FAILED) failed, $(count skipped) skipped (no ocr_cls: tests/relay_data.sh), $SECONDS s"
 # A machine that went down without a word would leave no row.
 for machine in "${machines[@]}"; do grep -q "^ok .* ${machine%% *} .*zstd" "$work/table.txt" || fail "${machine%% *}: no result"; done
 (($(count FAILED) == 0))

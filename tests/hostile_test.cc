@@ -4,9 +4,12 @@
 
 #include <algorithm>
 #include <catch2/catch_test_macros.hpp>
+#include <catch2/matchers/catch_matchers.hpp>
+#include <catch2/matchers/catch_matchers_string.hpp>
 #include <cstdint>
 #include <cstring>
 #include <fstream>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -35,6 +38,9 @@ constexpr std::size_t kNameSectionField = 62;
 constexpr std::size_t kSectionType = 4;
 constexpr std::size_t kSectionOffset = 24;
 constexpr std::size_t kSectionSize = 32;
+
+// A program header of an ELF64 file whose table follows the ELF header.
+std::size_t ProgramHeader(std::size_t index) { return 64 + 56 * index; }
 
 std::uint8_t* SectionHeader(const Image& image, std::size_t index) {
   return image.bytes() + LoadInteger<std::uint64_t>(image.bytes() + 40, ByteOrder::kLittle) + index * 64;
@@ -149,7 +155,7 @@ TEST_CASE("damage to what the manifest says") {
        Seal::kNothing, ErrorCode::kMalformed, "anchor: signature room: found 8184 bytes at "},
       {"no program header leads to the payload, no section either",
        [](const Image& i) {
-         for (std::size_t at = 64; at < 64 + 56 * std::size_t{i.bytes()[56]}; at += 56) Put32(i.bytes() + at, elf::kSegmentNull);
+         for (std::size_t n = 0; n < i.bytes()[56]; ++n) Put32(i.bytes() + ProgramHeader(n), elf::kSegmentNull);
          Put64(i.bytes() + 40, 0);
        },
        Seal::kNothing, ErrorCode::kNotABundle, "not a bundle: it carries no pannier payload"},
@@ -215,10 +221,146 @@ TEST_CASE("damage to what the manifest says") {
   CheckDamages(Golden("v1-elf64-little.so"), damages);
 }
 
-TEST_CASE("a mapped bundle that lost its program header is read by its sections") {
+// A golden bundle with a copy of its payload behind all else: whoever takes the copy finds a good bundle, too.
+class TwoPayloads {
+ public:
+  explicit TwoPayloads(const std::string& name) {
+    const std::string good = Golden(name);
+    const Image image(good);
+    first_ = static_cast<std::uint64_t>(image.anchor - image.bytes());
+    const auto size = LoadInteger<std::uint64_t>(image.anchor + 16, ByteOrder::kLittle);
+    second_ = AlignUp(good.size(), 4096) + first_ % 4096;
+    bytes_.resize(static_cast<std::size_t>(second_ + size));
+    std::copy(good.begin(), good.end(), bytes_.begin());
+    std::copy_n(good.begin() + static_cast<std::ptrdiff_t>(first_), size, bytes_.begin() + static_cast<std::ptrdiff_t>(second_));
+  }
+
+  std::uint8_t* at(std::uint64_t offset) { return reinterpret_cast<std::uint8_t*>(bytes_.data()) + offset; }
+  std::uint64_t first() const { return first_; }
+  std::uint64_t second() const { return second_; }
+
+  // Which payload is taken: 1 or 2.
+  int Taken() {
+    const Result<Payload> payload = FindPayload(ByteView(bytes_.data(), bytes_.size()));
+    INFO(payload.status().message());
+    REQUIRE(payload.ok());
+    REQUIRE((payload->anchor_file_offset == first_ || payload->anchor_file_offset == second_));
+    CHECK(BundleReader::Open(*payload).status().message() == "");
+    return payload->anchor_file_offset == first_ ? 1 : 2;
+  }
+
+ private:
+  std::string bytes_;
+  std::uint64_t first_ = 0;
+  std::uint64_t second_ = 0;
+};
+
+TEST_CASE("of two segments that begin with an anchor, the first in the table counts") {
+  for (const bool decoy_first : {false, true}) {
+    TwoPayloads file("v1-elf64-little.so");
+    // The payload's program header, and the one before it, which becomes another of the kind.
+    std::size_t ours = 1;
+    while (LoadInteger<std::uint64_t>(file.at(ProgramHeader(ours) + 8), ByteOrder::kLittle) != file.first()) ++ours;
+    std::uint8_t* decoy = file.at(ProgramHeader(ours - 1));
+    std::uint8_t* real = file.at(ProgramHeader(ours));
+    std::memcpy(decoy, real, 56);
+    Put64((decoy_first ? decoy : real) + 8, file.second());
+    CAPTURE(decoy_first);
+    CHECK(file.Taken() == (decoy_first ? 2 : 1));
+  }
+}
+
+TEST_CASE("a mapped anchor counts before any section .tvm.anchor") {
+  TwoPayloads file("v1-elf64-little.so");
   const Image image(Golden("v1-elf64-little.so"));
-  for (std::size_t at = 64; at < 64 + 56 * std::size_t{image.bytes()[56]}; at += 56) Put32(image.bytes() + at, elf::kSegmentNull);
-  UseAll(image, Check::kFull);
+  Put64(file.at(static_cast<std::uint64_t>(SectionHeader(image, ".tvm.anchor") - image.bytes())) + kSectionOffset, file.second());
+  CHECK(file.Taken() == 1);
+}
+
+TEST_CASE("of two sections .tvm.anchor, the first counts") {
+  for (const bool decoy_first : {false, true}) {
+    TwoPayloads file("v1-file-only.so");
+    const Image image(Golden("v1-file-only.so"));
+    const std::vector<elf::Section> sections = Sections(image);
+    std::size_t ours = 0;
+    while (sections[ours].name != ".tvm.anchor") ++ours;
+    // The host's first section becomes another of the kind.
+    const auto header = [&](std::size_t i) { return file.at(static_cast<std::uint64_t>(SectionHeader(image, i) - image.bytes())); };
+    std::memcpy(header(1), header(ours), 64);
+    Put64(header(decoy_first ? 1 : ours) + kSectionOffset, file.second());
+    CAPTURE(decoy_first);
+    CHECK(file.Taken() == (decoy_first ? 2 : 1));
+  }
+}
+
+TEST_CASE("the manifest says how its payload is to be found") {
+  const auto open = [](const Image& image) { UseAll(image, Check::kFull); };
+  const Image lost(Golden("v1-elf64-little.so"));  // all its program headers, but not its sections
+  for (std::size_t i = 0; i < lost.bytes()[56]; ++i) Put32(lost.bytes() + ProgramHeader(i), elf::kSegmentNull);
+  CHECK_THROWS_WITH(open(lost), "manifest: placement: found 1, expected 2 (in the file only), as the payload was found");
+  const Image image(Golden("v1-file-only.so"));
+  *Image::Field(image.manifest, format::Manifest::VT_PLACEMENT) = 1;
+  image.SealManifest();
+  CHECK_THROWS_WITH(open(image), "manifest: placement: found 1, expected 2 (in the file only), as the payload was found");
+}
+
+// `labels`, the third artifact of a golden bundle, with all digests in the file that tell of it made right again.
+void SealLabels(const Image& image, const format::Artifact& labels) {
+  image.SealRange(labels.chunks());
+  for (const format::Part* part : *image.manifest->parts()) {
+    if (ToText(part->name()) != kIndexSection) continue;
+    const Sha256Digest digest = Sha256Of(ByteView(image.anchor + part->offset(), part->size()));
+    std::memcpy(Image::Mutable(part->sha256()), digest.bytes.data(), digest.bytes.size());
+  }
+  image.SealManifest();
+}
+
+// What this version does not know is skipped: all else is read, and its bytes are checked.
+TEST_CASE("an artifact of a later kind, and a chunk of a later codec") {
+  struct Later {
+    void (*change)(const Image& image, const format::Artifact& labels);
+    std::string message;
+  };
+  const std::vector<Later> laters = {
+      {[](const Image&, const format::Artifact& labels) { *Image::Field(&labels, format::Artifact::VT_KIND) = 7; },
+       "artifact \"labels\": kind: found 7, expected 0 (blob) or 1 (params); a newer pannier reads it"},
+      {[](const Image& image, const format::Artifact& labels) { image.index[labels.chunks()->offset() + 12] = 9; },
+       "artifact \"labels\": chunk 0: codec: found 9, expected 0 (store) or 1 (zstd)"},
+  };
+  const TemporaryDirectory folder;
+  const std::string path = folder / "later.so";
+  for (const Later& later : laters) {
+    CAPTURE(later.message);
+    const Image image(Golden("v1-elf64-little.so"));
+    const format::Artifact& labels = *image.manifest->artifacts()->Get(2);
+    later.change(image, labels);
+    SealLabels(image, labels);
+    WriteFile(path, std::string(image.view().text()));
+    const auto verify = [&path] {
+      const Result<OpenedBundle> opened = OpenedBundle::Open(path);
+      REQUIRE(opened.ok());
+      const Result<VerifyReport> report = VerifyFile(opened->file, opened->reader, 1);
+      REQUIRE(report.ok());
+      return report->differences.empty() ? "" : report->differences.front();
+    };
+    CHECK(verify() == "");
+    CHECK(OpenBundle(path).artifact("labels").size() == labels.size());
+    CHECK_NOTHROW(UseAll(image, Check::kFull));
+    try {
+      (void)OpenBundle(path).artifact("labels").bytes();
+      FAIL_CHECK("no error");
+    } catch (const Error& error) {
+      CHECK(error.code() == ErrorCode::kUnsupported);
+      CHECK(std::string(error.what()) == path + ": " + later.message);
+    }
+
+    // Its stored bytes have a digest, whatever they mean.
+    image.anchor[image.manifest->sections()->Get(labels.section())->offset() + labels.offset()] ^= 1;
+    WriteFile(path, std::string(image.view().text()));
+    CHECK(verify().substr(0, 19) == "artifact \"labels\": ");
+    CHECK_THROWS_AS(UseAll(image, Check::kFull), Error);
+    CHECK_NOTHROW(UseAll(image, Check::kLazy));
+  }
 }
 
 TEST_CASE("the anchor, taken alone") {
@@ -229,10 +371,11 @@ TEST_CASE("the anchor, taken alone") {
 
 TEST_CASE("files of other formats") {
   const auto found = [](std::string_view bytes) { return FindPayload(ByteView(bytes.data(), bytes.size())).status().message(); };
-  CHECK(found("") == "found a file of unknown format, expected an ELF shared library");
-  CHECK(found("!<arch>\nlib.o/") == "found a static archive, expected an ELF shared library");
-  CHECK(found("MZ\x90") == "found a PE file, expected an ELF shared library");
-  CHECK(found("\xcf\xfa\xed\xfe") == "found a Mach-O file, expected an ELF shared library");
+  CHECK(found("") == "found a file of unknown format, expected a shared library");
+  CHECK(found("!<arch>\nlib.o/") == "found a static archive, expected a shared library");
+  CHECK(found("MZ\x90") == "dos header: found 3 bytes, expected 64");
+  CHECK(found("\xcf\xfa\xed\xfe") == "mach header: found 4 bytes, expected 32");
+  CHECK(found("\xfe\xed\xfa\xcf") == "found a big-endian Mach-O file (PowerPC), expected a little-endian one");
   CHECK(found("\x7f"
               "ELF") == "elf header: found 4 bytes, expected at least 16");
   CHECK(found(std::string_view("\x7f"
@@ -250,6 +393,7 @@ Status OpenManifest(std::uint32_t artifacts, std::uint32_t sections) {
     artifact.name = std::to_string(i);
     facts.artifacts.push_back(artifact);
   }
+  facts.is_mapped = true;
   facts.payload_size = 1;
   const std::size_t size = BuildManifest(facts).size();
   Anchor anchor;
@@ -294,6 +438,41 @@ TEST_CASE("frames that decode to another size than their chunk's") {
   CHECK(decode(39, size).message() == "chunk 0: zstd: Destination buffer is too small");
   CHECK(decode(40, size - 1).message() == "chunk 0: zstd: Src size is incorrect");
   CHECK(decode(40, 0).message() == "chunk 0: zstd: found 0 bytes, expected 40");
+}
+
+TEST_CASE("before memory is made, records and frames must account for it") {
+  const std::string text = Pattern(40, 7);
+  std::vector<std::uint8_t> stored(text.begin(), text.end());
+  // Behind the text: a frame that says its size, and one that does not.
+  const auto append_frame = [&](bool with_size) {
+    const std::unique_ptr<ZSTD_CCtx, std::size_t (*)(ZSTD_CCtx*)> context(ZSTD_createCCtx(), &ZSTD_freeCCtx);
+    ZSTD_CCtx_setParameter(context.get(), ZSTD_c_contentSizeFlag, with_size ? 1 : 0);
+    const std::size_t begin = stored.size();
+    stored.resize(begin + ZSTD_compressBound(text.size()));
+    const std::size_t size = ZSTD_compress2(context.get(), &stored[begin], stored.size() - begin, text.data(), text.size());
+    stored.resize(begin + size);
+    return ChunkRecord{begin, static_cast<std::uint32_t>(size), Codec::kZstd, {}};
+  };
+  const ChunkRecord frame = append_frame(true);
+  const ChunkRecord sizeless = append_frame(false);
+  const ChunkRecord plain = {0, 40, Codec::kStore, {}};
+  ChunkRecord later = plain;
+  later.codec = static_cast<Codec>(2);
+  const auto check = [&](std::uint64_t size, const std::vector<ChunkRecord>& records) {
+    std::vector<std::uint8_t> table;
+    for (const ChunkRecord& record : records) AppendChunkRecord(table, record);
+    return ChunkedContent(ByteView(stored.data(), stored.size()), ByteView(table.data(), table.size()), size, kMinChunkSize)
+        .CheckDecodable()
+        .message();
+  };
+  CHECK(check(0, {}) == "");
+  CHECK(check(40, {plain}) == "");
+  CHECK(check(40, {frame}) == "");
+  CHECK(check(39, {frame}) == "chunk 0: zstd frame: found 40, expected 39");
+  CHECK(check(kMinChunkSize + 40, {frame, frame}) == "chunk 0: zstd frame: found 40, expected 4096");
+  CHECK(check(40, {sizeless}) == "chunk 0: zstd frame: found no content size, expected 40");
+  CHECK(check(40, {later}) == "chunk 0: codec: found 2, expected 0 (store) or 1 (zstd)");
+  CHECK(check(kMinChunkSize + 40, {plain, plain}) == "chunk 0: stored size: found 40, expected what holds 4096 bytes");
 }
 
 TEST_CASE("restore trusts the manifest, not the undo record") {

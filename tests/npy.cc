@@ -29,7 +29,7 @@ NpyArray ReadNpy(const std::string& path) {
   const std::string text((std::istreambuf_iterator<char>(file)), {});
   const ByteView bytes(text.data(), text.size());
   if (text.compare(0, 6, "\x93NUMPY") != 0 || text.size() < 12) fail("not a .npy file");
-  const int version = text[6];
+  const int version = bytes.data()[6];
   if (version != 1 && version != 2) fail(".npy version: found " + std::to_string(version) + ", expected 1 or 2");
   const std::size_t header_start = version == 1 ? 10 : 12;
   const std::uint64_t header_size = version == 1 ? *bytes.Read<std::uint16_t>(8) : *bytes.Read<std::uint32_t>(8);

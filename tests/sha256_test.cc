@@ -105,6 +105,29 @@ TEST_CASE("SHA-256 of a message in pieces", "[sha256]") {
   }
 }
 
+TEST_CASE("SHA-256 of a message in pieces, and of each piece alone", "[sha256]") {
+  // All sizes at all places of a block.
+  const std::vector<std::uint8_t> bytes = PatternedBytes(700, 4);
+  for (const Sha256Kernel* kernel : AvailableKernels()) {
+    CAPTURE(kernel->name);
+    Sha256 sha256(*kernel);
+    for (std::size_t before = 0; before <= 64; ++before) {
+      for (std::size_t size = 0; size <= 200; ++size) {
+        const ByteView piece(bytes.data() + before, size);
+        sha256.Update({bytes.data(), before});
+        const Sha256Digest alone = sha256.UpdateAndDigest(piece);
+        sha256.Update({piece.end(), 70});
+        const Sha256Digest whole = sha256.Finish();
+        if (alone != DigestWith(PortableSha256Kernel(), piece) ||
+            whole != DigestWith(PortableSha256Kernel(), {bytes.data(), before + size + 70})) {
+          FAIL("wrong digest: " << size << " bytes behind " << before);
+        }
+      }
+    }
+  }
+  SUCCEED();
+}
+
 TEST_CASE("SHA-256 takes empty pieces and starts anew after Finish", "[sha256]") {
   Sha256 sha256;
   sha256.Update({});

@@ -9,8 +9,12 @@ Of each library (ELF, ET_DYN, once per content; executables are left out) a copy
   - restored it is the same file; embedded again with --force it is the same bundle
   - after strip, llvm-strip, eu-strip and patchelf it still loads and carries the same; restoring it is refused with the reason
 
-A tool may harm a library by itself. So what fails after a tool is done to the bare library, too: where that fares the same, the
-failure is the tool's, and is counted as such. Libraries of other machines are checked without loading them, with their own strip.
+A tool may harm a library by itself. So what fails after a tool is done to the bare library, too, and is the tool's failure only if
+it does the same to that: refuses it with the same words, changes the same program headers and pages of sections, or leaves it
+unloadable. All else is ours. Libraries of other machines are checked without loading them, with their own strip.
+
+Constructors of strange libraries run here. They run in a session and, where the system lets us, a process namespace of their own,
+within a time limit, as the first to go when memory runs out; what they leave behind is ended. How many had to be is in the summary.
 
 Exit status: 0 all passed; 1 something failed; 2 bad usage.
 """
@@ -21,16 +25,17 @@ import concurrent.futures
 import dataclasses
 import hashlib
 import json
-import mmap
 import os
 import pathlib
 import re
 import shutil
+import signal
 import statistics
 import struct
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 ROOTS = ["/usr", "/lib", "/lib64", "/opt", "/home", "/root", "/var/lib"]
@@ -57,7 +62,9 @@ TOOLS = {
 }
 
 ET_DYN = 3
-PT_LOAD, PT_DYNAMIC, PT_NOTE = 1, 2, 4
+PT_LOAD, PT_DYNAMIC, PT_NOTE, PT_PHDR = 1, 2, 4, 6
+SHT_NULL, SHT_NOBITS, SHF_ALLOC = 0, 8, 2
+PAGE = 4096
 DT_FLAGS_1, DF_1_PIE = 0x6FFFFFFB, 0x08000000
 
 
@@ -70,13 +77,58 @@ class Run:
         return self.status == 0
 
 
+class Endings:
+    """How the processes that this script started ended, when not by themselves."""
+
+    def __init__(self):
+        self.lock = threading.Lock()
+        self.counts = collections.Counter()
+
+    def add(self, what):
+        with self.lock:
+            self.counts[what] += 1
+
+
+ENDINGS = Endings()
+
+
 def run(*command, environment=None):
-    try:
-        done = subprocess.run([str(word) for word in command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT, timeout=TIME_LIMIT, env=environment, start_new_session=True)
-    except subprocess.TimeoutExpired:
-        return Run(-1, f"no end after {TIME_LIMIT} s")
-    return Run(done.returncode, done.stdout.decode("utf-8", "replace").strip())
+    """Runs a command in a session of its own. Its output goes to a file: whoever holds a pipe open could keep us waiting."""
+    with tempfile.TemporaryFile() as output:
+        child = subprocess.Popen([str(word) for word in command], stdin=subprocess.DEVNULL, stdout=output,
+                                 stderr=subprocess.STDOUT, env=environment, start_new_session=True)
+        try:
+            status = child.wait(TIME_LIMIT)
+        except subprocess.TimeoutExpired:
+            status = None
+        try:
+            os.killpg(child.pid, signal.SIGKILL)
+            if status is not None:
+                ENDINGS.add("left processes behind")
+        except ProcessLookupError:
+            pass
+        if status is None:
+            child.wait()
+            ENDINGS.add(f"killed after {TIME_LIMIT} s")
+            return Run(-1, f"no end after {TIME_LIMIT} s")
+        if status < 0:
+            ENDINGS.add(f"ended by {signal.Signals(-status).name}")
+        output.seek(0)
+        return Run(status, output.read().decode("utf-8", "replace").strip())
+
+
+# In a process namespace a child cannot reach this script, and nothing that it starts outlives it. Its first process ignores
+# signals, hence the shell. Of two processes the kernel ends the one with the higher score when memory runs out.
+CAGE = ["sh", "-c", 'echo 1000 >/proc/self/oom_score_adj; ulimit -c 0; "$0" "$@"; exit $?']
+NAMESPACE = ["unshare", "--pid", "--fork", "--kill-child", "--"]
+HAS_NAMESPACES = shutil.which("unshare") is not None and bool(run(*NAMESPACE, "true"))
+
+
+def run_caged(*command, environment=None):
+    done = run(*(NAMESPACE if HAS_NAMESPACES else []), *CAGE, *command, environment=environment)
+    if 128 < done.status <= 128 + signal.SIGRTMAX:
+        ENDINGS.add(f"ended by {signal.Signals(done.status - 128).name}")
+    return done
 
 
 class Elf:
@@ -84,7 +136,7 @@ class Elf:
 
     def __init__(self, path):
         with open(path, "rb") as file:
-            self.data = data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            self.data = data = file.read()
         self.is_64 = data[4] == 2
         self.order = "<" if data[5] == 1 else ">"
         self.type, self.machine = struct.unpack_from(self.order + "HH", data, 16)
@@ -102,19 +154,63 @@ class Elf:
                 kind, start, address, _, in_file, in_memory, flags, _ = fields
             self.segments.append((kind, flags, start, address, in_file, in_memory))
 
-    def image(self):
-        """What the OS maps: the program headers' meaning, and digests of the segments without ELF header and program headers."""
-        digests = []
-        for kind, _, start, _, in_file, _ in self.segments:
-            if kind != PT_LOAD:
-                continue
-            content = hashlib.sha256()
+    def at(self, address, size):
+        """The file's bytes that are mapped there; None if there are fewer."""
+        for kind, _, start, segment, in_file, _ in self.segments:
+            if kind == PT_LOAD and segment <= address and address + size <= segment + in_file:
+                found = self.data[start + address - segment:start + address - segment + size]
+                return found if len(found) == size else None
+        return None
+
+    def sections(self):
+        """Name, file offset, address and size of each section that is mapped with bytes of the file."""
+        header = struct.Struct(self.order + ("IIQQQQ" if self.is_64 else "IIIIII"))
+        table, = struct.unpack_from(self.order + ("Q" if self.is_64 else "I"), self.data, 40 if self.is_64 else 32)
+        size, count, names = struct.unpack_from(self.order + "HHH", self.data, 58 if self.is_64 else 46)
+        if table == 0:
+            return []
+        if count == 0:
+            count = header.unpack_from(self.data, table)[5]
+        if names == 0xFFFF:
+            names, = struct.unpack_from(self.order + "I", self.data, table + (40 if self.is_64 else 24))
+        strings = header.unpack_from(self.data, table + names * size)[4]
+        sections = []
+        for i in range(count):
+            name, kind, flags, address, offset, length = header.unpack_from(self.data, table + i * size)
+            if flags & SHF_ALLOC and kind not in (SHT_NULL, SHT_NOBITS) and length != 0:
+                start = strings + name
+                sections.append((bytes(self.data[start:self.data.index(0, start)]).decode(), offset, address, length))
+        return sections
+
+    def damage(self, after, count):
+        """What a tool changed of this library as it is mapped: numbers of its first `count` program headers, and pages of sections.
+
+        What no section covers counts by its address, and not when it is zeroes now: no harm is known that this does.
+        """
+        meanings = {(s[0], s[1], *s[3:]) for s in after.segments}
+        changed = set()
+        for i, (kind, flags, _, *place) in enumerate(self.segments[:count]):
+            # Its size is the table's, and its place strip's choice.
+            if kind != PT_PHDR and (kind, flags, *place) not in meanings:
+                changed.add(("program header", i))
+        sections = sorted(self.sections(), key=lambda section: section[1])
+        for name, offset, address, size in sections:
+            for at in range(0, size, PAGE) if offset != self.table[0] else ():
+                length = min(PAGE, size - at)
+                if after.at(address + at, length) != self.data[offset + at:offset + at + length]:
+                    changed.add((name, at))
+        covered = sorted([(0, 64 if self.is_64 else 52), self.table, *((s[1], s[1] + s[3]) for s in sections)])
+        for kind, _, start, address, in_file, _ in self.segments[:count]:
             at, end = start, start + in_file
-            for begin, stop in sorted([(0, 64 if self.is_64 else 52), self.table, (end, end)]):
-                content.update(self.data[at:max(at, min(begin, end))])
-                at = max(at, min(stop, end))
-            digests.append(content.hexdigest())
-        return [(s[0], s[1], s[3], s[4], s[5]) for s in self.segments], digests
+            for begin, stop in [*covered, (end, end)] if kind == PT_LOAD else ():
+                while at < min(begin, end):
+                    length = min(PAGE - at % PAGE, min(begin, end) - at)
+                    found = after.at(address + at - start, length)
+                    if found != self.data[at:at + length] and (found is None or any(found)):
+                        changed.add(("between sections", (address + at - start) // PAGE))
+                    at += length
+                at = max(at, stop)
+        return changed
 
     def is_executable(self):
         entry = struct.Struct(self.order + ("QQ" if self.is_64 else "II"))
@@ -256,11 +352,12 @@ class Library:
 
     def probe(self, how, path):
         words = [] if how == "dlopen" else [self.sweep.payload / "graph.json", self.sweep.payload / f"{self.params}.params"]
-        return run(self.sweep.bundle_probe, how, path, *words, environment=self.environment)
+        return run_caged(self.sweep.bundle_probe, how, path, *words, environment=self.environment)
 
     def dlopen_bare(self):
         """Does the bare copy load? Its libraries may lie beside the original; a plug-in's missing symbols get stand-ins."""
-        self.environment = {**os.environ, "LC_ALL": "C"}
+        # The loader keeps little room for libraries with thread-local storage of the static kind.
+        self.environment = {**os.environ, "LC_ALL": "C", "GLIBC_TUNABLES": "glibc.rtld.optional_static_tls=65536"}
         self.bare = self.folder / "bare" / self.name
         self.bare.parent.mkdir()
         shutil.copyfile(self.path, self.bare)
@@ -353,6 +450,18 @@ class Library:
             self.fail("embed --force", done.text[-300:] if not done else "the bundle differs from the first one")
         again.unlink()
 
+    def broken(self, bare):
+        """Says so if the tool left the bare library unloadable; None if it did not."""
+        is_broken = bool(self.bare_load) and not self.probe("dlopen", bare)
+        return "the bare library does not load any more, either" if is_broken else None
+
+    def harm(self, before, after):
+        return Elf(before).damage(Elf(after), len(self.elf.segments))
+
+    @staticmethod
+    def refusal(drops_payload):
+        return "not a bundle" if drops_payload else "cannot be restored: it was changed since it was made ("
+
     def check_tool(self, tool, command):
         """Runs a tool on a copy of the bundle; on a copy of the bare library only when something has to be explained."""
         words = {"STRIP": self.sweep.strip_for(self.elf.key), "RPATH": self.longer_rpath}
@@ -364,28 +473,27 @@ class Library:
         for target, source in ((changed, self.bundle), (bare, self.bare)):
             target.parent.mkdir(exist_ok=True)
             shutil.copyfile(source, target)
-        applied = run(*command, changed)
-        bare_applied = run(*command, bare)
-        # eu-strip says "illformed file" and exits with 0.
-        refuses_bare = not bare_applied or (bare_applied.text != "" and digest(bare) == digest(self.bare))
-        said_bare = generalised(without(bare_applied.text, bare))[:100]
-        wrong = []  # what, and whether the bare library shows that it is the tool's fault
+        applied, bare_applied = run(*command, changed), run(*command, bare)
+        # GNU strip works on a file with a name of its own making.
+        said, said_bare = (generalised(re.sub(r"\bst\w{6}\b", "", without(done.text, path, path.parent)))[:100]
+                           for done, path in ((applied, changed), (bare_applied, bare)))
         if not applied:
-            if not refuses_bare:
-                self.fail(tool, f"the tool failed: {applied.text[-300:]}")
-                self.tools[tool] = "failed"
+            if bare_applied.status == applied.status and said_bare == said:
+                self.tools[tool] = f"explained: it refuses the bare library, too: {said}"
             else:
-                self.tools[tool] = f"explained: it refuses the bare library, too: {said_bare}"
+                self.fail(tool, f"the tool failed: {applied.text[-300:]}; with the bare library: {bare_applied.text[-300:]}")
+                self.tools[tool] = "failed"
             return
+        wrong = []  # what, and how the bare library shows that it is the tool's fault
 
         # They remove all sections that are not mapped.
         drops_payload = not self.is_mapped and tool in ("llvm-strip -s", "eu-strip")
         if drops_payload:
             probed = self.probe("open", changed)
             if probed.status != 1 or "not a bundle" not in probed.text:
-                wrong.append((f"payload, expected to be gone: {probed.status} {probed.text[-200:]}", False))
+                wrong.append((f"payload, expected to be gone: {probed.status} {probed.text[-200:]}", None))
         elif problem := self.check_load(changed):
-            wrong.append((f"load: {problem}", bool(self.bare_load) and not self.probe("dlopen", bare)))
+            wrong.append((f"load: {problem}", self.broken(bare)))
 
         is_same = digest(changed) == digest(self.bundle)
         verified = run(self.sweep.pannier, "verify", "--image", changed)
@@ -393,36 +501,38 @@ class Library:
             pass
         elif tool.startswith("patchelf"):
             if verified.status != 1 and not is_same:
-                wrong.append((f"verify --image: status {verified.status}, expected 1: {verified.text[-200:]}", False))
+                wrong.append((f"verify --image: status {verified.status}, expected 1: {verified.text[-200:]}", None))
         elif not verified:
-            differs = Elf(bare).image() != self.elf.image()
-            wrong.append((f"verify --image: {verified.text[-300:]}", differs))
+            harm, bare_harm = self.harm(self.bundle, changed), self.harm(self.bare, bare)
+            reason = "it changes the same program headers and sections of the bare library" if harm and harm <= bare_harm else None
+            wrong.append((f"verify --image: {verified.text[-300:]} (changed: {sorted(harm - bare_harm)[:5]})",
+                          reason or self.broken(bare)))
 
         restored = self.folder / "restored"
         restored.unlink(missing_ok=True)
         done = run(self.sweep.pannier, "restore", changed, "-o", restored)
         if done:
             if digest(restored) != digest(self.path):
-                wrong.append(("restore: succeeded with another file than the original", False))
-        elif done.status != 2 or restored.exists() or is_same or not ("cannot be restored" in done.text or drops_payload):
-            wrong.append((f"restore: status {done.status}: {done.text[-300:]}", False))
+                wrong.append(("restore: succeeded with another file than the original", None))
+        elif done.status != 2 or restored.exists() or is_same or self.refusal(drops_payload) not in done.text:
+            wrong.append((f"restore: status {done.status}: {done.text[-300:]}", None))
 
-        unexplained = [reason for reason, is_explained in wrong if not is_explained]
-        if wrong and refuses_bare:
-            self.tools[tool] = f"explained: it refuses the bare library: {said_bare}"
-        elif unexplained:
-            self.failures += [(tool, reason) for reason in unexplained]
+        unexplained = [what for what, reason in wrong if reason is None]
+        if unexplained:
+            self.failures += [(tool, what) for what in unexplained]
             self.tools[tool] = "failed"
         elif wrong:
-            self.tools[tool] = "explained: it harms the bare library, too: " + generalised(wrong[0][0]).split(":")[0]
+            self.tools[tool] = "explained: " + "; ".join(sorted({reason for _, reason in wrong}))
         else:
             self.tools[tool] = "payload removed, as said" if drops_payload else "passed"
 
 
 class Sweep:
     def __init__(self, build, folder):
-        self.pannier, self.bundle_probe = build / "embedder" / "pannier", build / "tests" / "bundle_probe"
         self.folder = folder
+        # Whoever builds meanwhile does not change what is tested.
+        self.pannier, self.bundle_probe = (pathlib.Path(shutil.copy(build / name, folder)) for name in
+                                           ("embedder/pannier", "tests/bundle_probe"))
         self.payload = folder / "payload"
         self.payload.mkdir()
         write_payload(self.payload)
@@ -435,16 +545,19 @@ class Sweep:
         return shutil.which(name) if name else None
 
     def check(self, number, path):
-        folder = self.folder / str(number)
-        folder.mkdir()
-        library = Library(self, number, path, folder)
         start = time.monotonic()
+        folder = self.folder / str(number)
+        library = Library(self, number, path, folder)
         try:
+            folder.mkdir()
             library.check()
         except Exception as error:  # a fault of this script is a failure, not the end
-            library.fail("sweep.py", repr(error))
+            if os.path.exists(path):
+                library.fail("sweep.py", repr(error))
+            else:
+                library.facts["outcome"] = "gone before it was reached"
         finally:
-            shutil.rmtree(folder)
+            shutil.rmtree(folder, ignore_errors=True)
         seconds = time.monotonic() - start
         return {"library": path, "seconds": seconds, "failures": library.failures, "tools": library.tools, **library.facts}
 
@@ -474,6 +587,9 @@ def report(results, skipped):
     if changed:
         print(f"host bytes changed (mapped): median {statistics.median(changed):g}, largest {max(changed)}")
     print_counter("skipped", skipped)
+    print_counter(f"processes that did not end by themselves: {ENDINGS.counts.total()}", ENDINGS.counts)
+    if not HAS_NAMESPACES:
+        print("constructors ran without a process namespace of their own: unshare --pid is not permitted here")
     failed = [r for r in results if r["failures"]]
     for result in failed:
         print(f"FAILED {result['library']}")
@@ -490,7 +606,7 @@ def main():
     parser.add_argument("--jobs", type=int, default=2, metavar="N")
     parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="each library's outcome, one JSON object a line")
     parser.add_argument("paths", nargs="*", default=ROOTS, metavar="PATH", help="folders or files, instead of the whole machine")
-    arguments = parser.parse_args()
+    arguments = parser.parse_intermixed_args()
     missing = [tool for tool in ("strip", "llvm-strip", "eu-strip", "eu-elflint", "patchelf", "readelf") if not shutil.which(tool)]
     if missing:
         parser.error(f"not found: {', '.join(missing)}")

@@ -79,6 +79,7 @@ class Bundle:
         manifest = self.section(".tvm.manifest", self.manifest_offset, self.manifest_size)
         assert sha256(manifest) == anchor[64:96] and manifest[4:8] == b"PNRM", "manifest"
         self.manifest = Table.root(manifest)
+        assert self.manifest.number(4, "B", 1) == (1 if self.mapped else 2), "placement"
         self.sections = [self.section(s.text(0), s.number(1), s.number(2)) for s in self.manifest.tables(8)]
         self.index = self.sections[self.manifest.number(9, "I")]
 
@@ -96,31 +97,29 @@ class Bundle:
             # type, flags, offset, vaddr, filesz, memsz
             self.segments.append((f[0], f[1], f[2], f[3], f[5], f[6]) if self.wide else (f[0], f[6], f[1], f[2], f[4], f[5]))
         headers = [struct.unpack_from(self.order + ("IIQQQQ" if self.wide else "6I"), data, shoff + i * shsize) for i in range(shnum)]
-        self.named = {}
+        self.named = []
         for name, kind, _, _, offset, size in headers:
             start = headers[names][4] + name
             text = data[start:data.index(b"\0", start)].decode(errors="replace")
             if kind not in (0, 8):
-                self.named[text] = (offset, size)
+                self.named.append((text, offset, size))
 
     def find_anchor(self):
         self.mapped = True
-        for kind, _, offset, _, filesz, _ in self.segments:
-            if kind == 1 and filesz >= 128 and self.data[offset:offset + 12] == MAGIC:
+        for kind, flags, offset, _, filesz, _ in self.segments:
+            if kind == 1 and flags & 4 and filesz >= 128 and self.data[offset:offset + 12] == MAGIC:
                 self.anchor = offset
                 break
         else:
             self.mapped = False
-            self.anchor = self.named[".tvm.anchor"][0]
+            self.anchor = next(offset for name, offset, _ in self.named if name == ".tvm.anchor")
         self.anchor_bytes = self.data[self.anchor:self.anchor + 128]
 
     def place(self, name, offset, size):
         """where in the file a section is"""
         if self.mapped:
             return self.anchor + offset
-        found, length = self.named[name]
-        assert length == size, name
-        return found
+        return next(found for other, found, length in self.named if (other, length) == (name, size))
 
     def section(self, name, offset, size):
         at = self.place(name, offset, size)
@@ -146,6 +145,7 @@ class Bundle:
             offset, length, codec, digest = struct.unpack_from("<QIB3x32s", records, at)
             chunk = stored[offset:offset + length]
             assert sha256(chunk) == digest, "chunk"
+            assert codec in (0, 1), f"codec {codec} is of a later version"
             if codec == 1:
                 chunk = subprocess.run(["zstd", "-dcq"], input=chunk, stdout=subprocess.PIPE, check=True).stdout
             assert len(chunk) == min(chunk_size, size - len(out)), "chunk size"
@@ -168,6 +168,7 @@ class Bundle:
     def extract(self, name):
         artifact = self.artifacts()[name]
         stored = self.stored(artifact)
+        assert artifact.number(1, "B") in (0, 1), f"kind {artifact.number(1, 'B')} is of a later version"
         if artifact.number(1, "B") == 0:
             out = self.decode(stored, self.indexed(artifact, 8), artifact.number(5), artifact.number(7, "I"))
         else:
@@ -211,18 +212,25 @@ class Bundle:
         for part in self.manifest.tables(12):
             name, size = part.text(0), part.number(2)
             at = self.anchor + part.number(1)
-            if not self.mapped and name in self.named and name.startswith(".tvm."):
-                at = self.named[name][0]
+            if not self.mapped and (name, size) in [(n, s) for n, _, s in self.named if n.startswith(".tvm.")]:
+                at = self.place(name, part.number(1), size)
             assert sha256(self.data[at:at + size]) == part.raw(3, 32), name
             covered.append((at, size))
         sections = self.manifest.tables(8)
         for name, artifact in self.artifacts().items():
-            self.extract(name)
+            kind = artifact.number(1, "B")
             section = sections[artifact.number(2, "I")]
             base = self.place(section.text(0), section.number(1), section.number(2)) + artifact.number(3)
-            tables = [self.indexed(artifact, 8)] if artifact.number(1, "B") == 0 else [t[1] for t in self.tensors(artifact)]
+            tables = [t[1] for t in self.tensors(artifact)] if kind == 1 else [self.indexed(artifact, 8)]
+            known = kind in (0, 1)
             for records in tables:
-                covered += [(base + o, n) for o, n in (struct.unpack_from("<QI", records, at) for at in range(0, len(records), 48))]
+                for at in range(0, len(records), 48):
+                    offset, length, codec, digest = struct.unpack_from("<QIB3x32s", records, at)
+                    assert sha256(self.stored(artifact)[offset:offset + length]) == digest, name
+                    covered.append((base + offset, length))
+                    known = known and codec in (0, 1)
+            if known:
+                self.extract(name)
         end = 0
         for at, size in sorted(c for c in covered if c[1]):
             assert at >= end, f"bytes at {at:#x} belong to two parts"

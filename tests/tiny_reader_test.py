@@ -7,6 +7,8 @@ import subprocess
 import sys
 import tempfile
 
+import tiny_reader
+
 pannier, data = sys.argv[1], pathlib.Path(sys.argv[2])
 here = pathlib.Path(__file__).parent
 reader = [sys.executable, str(here / "tiny_reader.py")]
@@ -50,6 +52,37 @@ with tempfile.TemporaryDirectory() as folder:
     flipped[len(flipped) // 2] ^= 1
     pathlib.Path(bundle).write_bytes(flipped)
     assert subprocess.run([*reader, bundle, "check"], stderr=subprocess.DEVNULL).returncode != 0, "a flipped bit passed"
+
+
+
+def sealed(data, bundle):
+    """the bundle's bytes with the digest of its manifest made right again"""
+    manifest = data[bundle.place(".tvm.manifest", bundle.manifest_offset, bundle.manifest_size):][:bundle.manifest_size]
+    data[bundle.anchor + 64:bundle.anchor + 96] = hashlib.sha256(manifest).digest()
+    return bytes(data)
+
+
+# An artifact of a later kind: listed, its bytes checked, refused when asked for; all else is read.
+with tempfile.TemporaryDirectory() as folder:
+    path = f"{folder}/later.so"
+    data = bytearray((here / "golden" / "v1-elf64-little.so").read_bytes())
+    bundle = tiny_reader.Bundle(data)
+    manifest = bundle.place(".tvm.manifest", bundle.manifest_offset, bundle.manifest_size)
+    data[manifest + bundle.artifacts()["labels"].where(1)] = 7
+    pathlib.Path(path).write_bytes(sealed(data, bundle))
+    assert b"every byte" in output(*reader, path, "check")
+    output(pannier, "verify", path)
+    shown = json.loads(output(pannier, "inspect", path, "--json"))["artifacts"]
+    assert [a["kind"] for a in shown] == ["blob", "params", "unknown (7)"], shown
+    assert b"artifact labels: 53 B, stored as 54 B, kind unknown (7)\n" in output(pannier, "inspect", path)
+    assert output(*reader, path, "extract", "graph") == output(pannier, "extract", path, "graph", "-o", "-")
+    for command in ([pannier, "extract", path, "-o", folder + "/out"], [pannier, "extract", path, "labels", "-o", "-"]):
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        expected = f'pannier: {path}: artifact "labels": kind: found 7, expected 0 (blob) or 1 (params); a newer pannier reads it\n'
+        assert (done.returncode, done.stdout, done.stderr.decode()) == (2, b"", expected), done
+    assert not pathlib.Path(folder, "out").exists()
+    refused = subprocess.run([*reader, path, "extract", "labels"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert refused.returncode == 1 and b"kind 7 is of a later version" in refused.stderr, refused
 
 # Golden bundles: what this version wrote, every later one reads.
 for name, artifacts in golden.items():

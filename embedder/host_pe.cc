@@ -1,0 +1,41 @@
+// A PE library as a Host: headers read by us and compared with LIEF's, placed and planned by plan_pe.
+#include <memory>
+#include <utility>
+
+#include "embedder/host.h"
+#include "embedder/lief_pe.h"
+#include "embedder/plan_pe.h"
+
+namespace pannier {
+namespace {
+
+class PeHost : public Host {
+ public:
+  PeHost(PeModel model, PePlacement placement) : Host(model.bytes), model_(std::move(model)), pe_placement_(std::move(placement)) {
+    placement_ = pe_placement_;
+  }
+
+  FileFormat format() const override { return FileFormat::kPe; }
+  Result<EditPlan> Plan(const std::vector<PlannedSection>& sections) const override {
+    return PlanPe(model_, pe_placement_, sections);
+  }
+
+ private:
+  PeModel model_;
+  PePlacement pe_placement_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Host>> OpenPeHost(const std::string& path, ByteView bytes, const HostOptions& options) {
+  PeModel model;
+  model.bytes = bytes;
+  PANNIER_TRY(model.header, pe::ParseHeader(bytes));
+  PANNIER_TRY(model.sections, pe::ParseSections(bytes, model.header));
+  PANNIER_CHECK_OK(pe::CheckSectionsInFile(model.sections, bytes.size()));
+  PANNIER_TRY(PePlacement placement, PlacePePayload(model, options));
+  PANNIER_CHECK_OK(CompareWithLief(path, model));
+  return std::unique_ptr<Host>(std::make_unique<PeHost>(std::move(model), std::move(placement)));
+}
+
+}  // namespace pannier

@@ -1,0 +1,17 @@
+// The door to LIEF for PE: does LIEF see the same headers in a file as we do?
+#ifndef PANNIER_EMBEDDER_LIEF_PE_H_
+#define PANNIER_EMBEDDER_LIEF_PE_H_
+
+#include <string>
+
+#include "embedder/pe_model.h"
+#include "src/result.h"
+
+namespace pannier {
+
+// `path` names the file that the model was made from (LIEF reads it itself).
+Status CompareWithLief(const std::string& path, const PeModel& model);
+
+}  // namespace pannier
+
+#endif  // PANNIER_EMBEDDER_LIEF_PE_H_

@@ -1,0 +1,37 @@
+// What the adapters to LIEF share, one for each format: how they cope with versions 0.12 to 1.0, and how far they trust it.
+//
+// Names that LIEF changed are asked for with `requires` in a template over LIEF's type, since only there a missing name is no
+// error. Enumerations moved and were renamed, but kept the file's numbers: an adapter compares numbers (LiefNumber), never LIEF's
+// names. Whatever an edit is made from is compared with the file (CheckAgreement), so that a LIEF that rebases, reorders or leaves
+// out what it read becomes an error.
+#ifndef PANNIER_EMBEDDER_LIEF_SUPPORT_H_
+#define PANNIER_EMBEDDER_LIEF_SUPPORT_H_
+
+#include <cstdint>
+#include <string_view>
+
+#include "src/result.h"
+#include "src/text.h"
+
+namespace pannier {
+
+template <typename Enum>
+constexpr std::uint64_t LiefNumber(Enum value) {
+  return static_cast<std::uint64_t>(value);
+}
+
+// `what` names a number that the file holds at `offset`.
+inline Status CheckAgreement(std::string_view what, std::uint64_t offset, std::uint64_t of_file, std::uint64_t of_lief) {
+  if (of_file == of_lief) return {};
+  return Malformed(StrCat(what, " at ", Hex(offset), ": found ", Hex(of_file), ", expected LIEF's ", Hex(of_lief)));
+}
+
+// `what` names things of which the file says how many there are.
+inline Status CheckCount(std::string_view what, std::uint64_t of_file, std::uint64_t of_lief) {
+  if (of_file == of_lief) return {};
+  return Malformed(StrCat(what, ": found ", of_file, ", expected LIEF's ", of_lief));
+}
+
+}  // namespace pannier
+
+#endif  // PANNIER_EMBEDDER_LIEF_SUPPORT_H_
