@@ -72,44 +72,61 @@ void SplitPlanes(const std::uint8_t* elements, std::size_t count, std::size_t wi
   ForWidth(width, rotate, [&](auto element, auto rotates) { Split<decltype(element), rotates.value>(elements, count, planes); });
 }
 
-Status DecodePlanes(ByteView stored, std::uint8_t* out, std::size_t size, ZSTD_DCtx* context, std::uint8_t* scratch) {
+Result<StoredPlanes> ParsePlanes(ByteView stored, std::size_t size) {
   if (stored.size() < 4) return Malformed(StrCat("planes: found ", stored.size(), " bytes, expected a header"));
-  const std::size_t width = stored.data()[0];
+  StoredPlanes result;
+  result.width = stored.data()[0];
   const unsigned rotation = stored.data()[1];
-  if (!IsPowerOfTwo(width) || width > kMaxElementWidth || rotation > 1 || stored.data()[2] != 0 || stored.data()[3] != 0)
-    return Malformed(
-        StrCat("planes: found elements of ", width, " bytes turned by ", rotation, " bits, expected 1, 2, 4 or 8 by 0 or 1"));
-  if (stored.size() < PlanesHeaderSize(width))
-    return Malformed(StrCat("planes: found ", stored.size(), " bytes, expected at least ", PlanesHeaderSize(width)));
-  const std::size_t count = size / width;
-  const std::size_t rest = size % width;
-
-  std::array<const std::uint8_t*, kMaxElementWidth> planes{};
-  std::size_t at = PlanesHeaderSize(width);
-  for (std::size_t i = 0; i < width; ++i) {
-    const auto entry = LoadInteger<std::uint32_t>(stored.data() + 4 + 4 * i, ByteOrder::kLittle);
-    const std::uint32_t plane_size = entry & ~kPlaneIsFrame;
-    const auto plane = stored.Slice(at, plane_size);
-    if (!plane)
-      return Malformed(
-          StrCat("planes: plane ", i, ": found ", plane_size, " bytes at ", at, ", expected a range within ", stored.size()));
-    at += plane_size;
-    if ((entry & kPlaneIsFrame) == 0) {
-      if (plane_size != count) return Malformed(StrCat("planes: plane ", i, ": found ", plane_size, " bytes, expected ", count));
-      planes[i] = plane->data();
-      continue;
-    }
-    // One-shot decoding never writes beyond `count`, whatever the frame claims.
-    std::uint8_t* const room = scratch + i * count;
-    const std::size_t decoded = ZSTD_decompressDCtx(context, room, count, plane->data(), plane->size());
-    if (ZSTD_isError(decoded) != 0U) return Malformed(StrCat("planes: plane ", i, ": zstd: ", ZSTD_getErrorName(decoded)));
-    if (decoded != count) return Malformed(StrCat("planes: plane ", i, ": zstd: found ", decoded, " bytes, expected ", count));
-    planes[i] = room;
+  if (!IsPowerOfTwo(result.width) || result.width > kMaxElementWidth || rotation > 1 || stored.data()[2] != 0 ||
+      stored.data()[3] != 0) {
+    return Malformed(StrCat("planes: found elements of ", result.width, " bytes turned by ", rotation,
+                            " bits, expected 1, 2, 4 or 8 by 0 or 1"));
   }
+  if (stored.size() < PlanesHeaderSize(result.width))
+    return Malformed(StrCat("planes: found ", stored.size(), " bytes, expected at least ", PlanesHeaderSize(result.width)));
+  result.rotate = rotation == 1;
+  result.count = size / result.width;
+  std::size_t at = PlanesHeaderSize(result.width);
+  for (std::size_t i = 0; i < result.width; ++i) {
+    const auto entry = LoadInteger<std::uint32_t>(stored.data() + 4 + 4 * i, ByteOrder::kLittle);
+    const auto plane = stored.Slice(at, entry & ~kPlaneIsFrame);
+    if (!plane) {
+      return Malformed(StrCat("planes: plane ", i, ": found ", entry & ~kPlaneIsFrame, " bytes at ", at,
+                              ", expected a range within ", stored.size()));
+    }
+    at += plane->size();
+    result.planes[i] = *plane;
+    result.is_frame[i] = (entry & kPlaneIsFrame) != 0;
+    // What a frame of unknown size claims is far from any count.
+    const std::uint64_t found =
+        result.is_frame[i] ? ZSTD_getFrameContentSize(plane->data(), plane->size()) : std::uint64_t{plane->size()};
+    if (found != result.count) return Malformed(StrCat("planes: plane ", i, ": found ", found, " bytes, expected ", result.count));
+  }
+  const std::size_t rest = size % result.width;
   if (stored.size() - at != rest)
     return Malformed(StrCat("planes: found ", stored.size() - at, " bytes behind the planes, expected ", rest));
-  ForWidth(width, rotation != 0, [&](auto element, auto rotates) { Join<decltype(element), rotates.value>(planes, count, out); });
-  if (rest != 0) std::memcpy(out + count * width, stored.data() + at, rest);
+  result.rest = *stored.Slice(at, rest);
+  return result;
+}
+
+Status DecodePlanes(ByteView stored, std::uint8_t* out, std::size_t size, ZSTD_DCtx* context, std::uint8_t* scratch) {
+  PANNIER_TRY(const StoredPlanes chunk, ParsePlanes(stored, size));
+  std::array<const std::uint8_t*, kMaxElementWidth> planes{};
+  for (std::size_t i = 0; i < chunk.width; ++i) {
+    const ByteView plane = chunk.planes[i];
+    planes[i] = plane.data();
+    if (!chunk.is_frame[i]) continue;
+    // One-shot decoding never writes beyond its room, whatever the frame claims.
+    std::uint8_t* const room = scratch + i * chunk.count;
+    const std::size_t decoded = ZSTD_decompressDCtx(context, room, chunk.count, plane.data(), plane.size());
+    if (ZSTD_isError(decoded) != 0U) return Malformed(StrCat("planes: plane ", i, ": zstd: ", ZSTD_getErrorName(decoded)));
+    if (decoded != chunk.count)
+      return Malformed(StrCat("planes: plane ", i, ": zstd: found ", decoded, " bytes, expected ", chunk.count));
+    planes[i] = room;
+  }
+  ForWidth(chunk.width, chunk.rotate,
+           [&](auto element, auto rotates) { Join<decltype(element), rotates.value>(planes, chunk.count, out); });
+  if (!chunk.rest.empty()) std::memcpy(out + chunk.count * chunk.width, chunk.rest.data(), chunk.rest.size());
   return {};
 }
 

@@ -6,6 +6,7 @@
 #ifndef PANNIER_SRC_PLANES_H_
 #define PANNIER_SRC_PLANES_H_
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 
@@ -29,6 +30,17 @@ constexpr std::size_t PlanesBound(std::size_t size) { return PlanesHeaderSize(kM
 
 // The planes of `count` elements, one after another, each `count` bytes long.
 void SplitPlanes(const std::uint8_t* elements, std::size_t count, std::size_t width, bool rotate, std::uint8_t* planes);
+
+// A stored chunk taken apart, all sizes checked, those that frames claim, too. Borrows the chunk.
+struct StoredPlanes {
+  std::size_t width = 1;
+  bool rotate = false;
+  std::size_t count = 0;  // of elements
+  std::array<ByteView, kMaxElementWidth> planes;
+  std::array<bool, kMaxElementWidth> is_frame{};
+  ByteView rest;
+};
+Result<StoredPlanes> ParsePlanes(ByteView stored, std::size_t size);
 
 // Decodes into exactly `size` bytes. `scratch` has room for `size` bytes.
 Status DecodePlanes(ByteView stored, std::uint8_t* out, std::size_t size, ZSTD_DCtx* context, std::uint8_t* scratch);
