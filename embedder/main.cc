@@ -50,7 +50,7 @@ void AddStyle(CLI::App& command, OutputStyle& style) {
 
 void AddEmbed(CLI::App& app, Arguments& arguments) {
   const std::map<std::string, CodecChoice> codecs = {
-      {"auto", CodecChoice::kAuto}, {"store", CodecChoice::kStore}, {"zstd", CodecChoice::kZstd}};
+      {"auto", CodecChoice::kAuto}, {"store", CodecChoice::kStore}, {"zstd", CodecChoice::kZstd}, {"planes", CodecChoice::kPlanes}};
   CLI::App& command = *app.add_subcommand("embed", "put graph, params and other files into a shared library");
   command.add_option("HOST", arguments.embed.host, "the library, replaced unless -o is given")->required();
   command.add_option("--graph", arguments.graph, "graph JSON")->type_name("FILE");
@@ -58,7 +58,7 @@ void AddEmbed(CLI::App& app, Arguments& arguments) {
   command.add_option("--artifact", arguments.others, "another file, under a name (may be repeated)")->type_name("NAME=FILE");
   command.add_option("-o,--output", arguments.embed.output, "write the bundle here")->type_name("OUT");
   EncodeOptions& encode = arguments.embed.options.encode;
-  command.add_option("--codec", encode.codec, "auto (default), store or zstd")
+  command.add_option("--codec", encode.codec, "auto (default), store, zstd or planes")
       ->type_name("CODEC")
       ->transform(CLI::CheckedTransformer(codecs).description(""));
   command.add_option("--level", encode.level, "zstd's level, 1 to 22 (default 3)")
