@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Zoo: Mach-O and PE libraries that others made and ship, made into bundles, judged by tools that are not ours, and brought back.
 
-usage: tests/zoo.py BUILD_DIR [--sample] [--only TEXT]... [--jobs N] [--per-package N] [--json FILE]
+usage: tests/zoo.py BUILD_DIR [--sample] [--only TEXT]... [--jobs N] [--per-package N] [--require-tools] [--json FILE]
 
 zoo_catalogue.txt lists packages of npm and PyPI, each with version and digest; their ordinary clients fetch what is not in
 BUILD_DIR/../zoo yet. Every Mach-O and PE file in them is tried once per content. Of a library a copy is embedded into, and then
@@ -14,7 +14,8 @@ BUILD_DIR/../zoo yet. Every Mach-O and PE file in them is tried once per content
 What is no library (programs, debug symbols) has to be refused, and says why; signed libraries until --drop-signature is given.
 
 A tool may harm a library by itself. So what fails after a tool is done to the bare library, too: where that fares the same, the failure
-is the tool's, and is counted as such. Tools that are not installed are named at the end.
+is the tool's, and is counted as such. Tools that are not installed are named at the end; with --require-tools they are failures, but for
+rcodesign, which Debian does not have (cargo install apple-codesign).
 
 Exit status: 0 all passed; 1 something failed; 2 bad usage, or a package could not be fetched.
 """
@@ -937,7 +938,7 @@ def report(results, skipped, tools, missed):
     if tools.absent:
         print("tools that are not here: " + ", ".join(sorted(tools.absent)))
     for name in missed:
-        print(f"FAILED the test's own judges: {name}")
+        print(f"FAILED judge: {name}")
     failed = [r for r in results if r["failures"]]
     for result in failed:
         print(f"FAILED {result['library']}")
@@ -954,6 +955,7 @@ def main():
     parser.add_argument("--only", action="append", default=[], metavar="TEXT", help="only packages and files with this in their name")
     parser.add_argument("--per-package", type=int, metavar="N", help="no more than N files of one kind from a package")
     parser.add_argument("--jobs", type=int, default=2, metavar="N")
+    parser.add_argument("--require-tools", action="store_true", help="fail if a tool is not installed")
     parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="each library's outcome, one JSON object a line")
     arguments = parser.parse_args()
     build = arguments.build.resolve()
@@ -978,7 +980,10 @@ def main():
                 print(f"FAILED {result['library']}: {check}: {reason}", file=sys.stderr)
             if number % 50 == 49:
                 print(f"{number + 1} of {len(specimens)}", file=sys.stderr)
-    return 0 if report(results, skipped, tools, check_judges()) else 1
+    missed = check_judges()
+    if arguments.require_tools:
+        missed += [f"{name} is not installed" for name in sorted(tools.absent - {"rcodesign"})]
+    return 0 if report(results, skipped, tools, missed) else 1
 
 
 if __name__ == "__main__":
