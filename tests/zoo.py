@@ -86,6 +86,8 @@ def run(*command, environment=None, folder=None, output=None):
                               start_new_session=True)
     except subprocess.TimeoutExpired:
         return Run(-1, f"no end after {TIME_LIMIT} s")
+    except FileNotFoundError as error:
+        return Run(127, f"{error.filename}: not found")
     return Run(done.returncode, "" if output else done.stdout.decode("utf-8", "replace").strip())
 
 
