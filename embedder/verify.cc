@@ -258,7 +258,7 @@ class Verifier {
       for (std::size_t i = 0; i < count; ++i) bytes[i] = WithoutDerived(checked_[first + i].bytes, copies[i]);
       Sha256Many(bytes.data(), count, digests.data());
       // Given back in one go, since each time interrupts all processors that this process runs on.
-      const std::uint8_t* begin = checked_[first].bytes.begin();
+      const std::uint8_t* begin = checked_[first].bytes.begin();  // of the file: bytes[0] may be a copy
       const std::uint8_t* end = checked_[first].bytes.end();
       for (std::size_t i = 0; i < count; ++i) {
         const Checked& item = checked_[first + i];

@@ -1,4 +1,4 @@
-// The payload found in a file: by a segment or section that begins with the anchor, or by its sections' names.
+// The payload found in a file: by a segment or section header that leads to the anchor, or by its sections' names.
 #include "src/payload.h"
 
 #include <algorithm>
@@ -44,6 +44,24 @@ Result<Payload> FindInElf(ByteView file) {
   return payload;
 }
 
+Result<Payload> FindInMachO(ByteView file) {
+  PANNIER_TRY(const macho::Header header, macho::ParseHeader(file));
+  PANNIER_TRY(const std::vector<macho::Command> commands, macho::ParseCommands(file, header));
+  PANNIER_TRY(const std::vector<macho::Segment> segments, macho::ParseSegments(header, commands));
+  PANNIER_CHECK_OK(macho::CheckSegmentsInFile(segments, file.size()));
+  for (const macho::Segment& segment : segments) {
+    const ByteView bytes = *file.Slice(segment.offset, segment.file_size);
+    if ((segment.protection & macho::kReadable) == 0 || bytes.size() < Anchor::kSize || !HasAnchorMagic(bytes)) continue;
+    Payload payload;
+    payload.format = format::ImageFormat::MachO;
+    payload.anchor = bytes;
+    payload.segment = bytes;
+    payload.anchor_file_offset = segment.offset;
+    return payload;
+  }
+  return NoPayload();
+}
+
 // The payload's first section, and those behind it that follow in file and memory alike. `is_mapped`: sections stand at their
 // addresses, not at their raw data's offsets.
 Result<Payload> FindInPe(ByteView image, bool is_mapped) {
@@ -69,24 +87,6 @@ Result<Payload> FindInPe(ByteView image, bool is_mapped) {
     payload.anchor = *first;
     payload.segment = ByteView(first->data(), static_cast<std::size_t>(size));
     payload.anchor_file_offset = is_mapped ? 0 : sections[i].raw_offset;
-    return payload;
-  }
-  return NoPayload();
-}
-
-Result<Payload> FindInMachO(ByteView file) {
-  PANNIER_TRY(const macho::Header header, macho::ParseHeader(file));
-  PANNIER_TRY(const std::vector<macho::Command> commands, macho::ParseCommands(file, header));
-  PANNIER_TRY(const std::vector<macho::Segment> segments, macho::ParseSegments(header, commands));
-  PANNIER_CHECK_OK(macho::CheckSegmentsInFile(segments, file.size()));
-  for (const macho::Segment& segment : segments) {
-    const ByteView bytes = *file.Slice(segment.offset, segment.file_size);
-    if ((segment.protection & macho::kReadable) == 0 || bytes.size() < Anchor::kSize || !HasAnchorMagic(bytes)) continue;
-    Payload payload;
-    payload.format = format::ImageFormat::MachO;
-    payload.anchor = bytes;
-    payload.segment = bytes;
-    payload.anchor_file_offset = segment.offset;
     return payload;
   }
   return NoPayload();
