@@ -61,6 +61,7 @@ REFUSALS = {
     "signed": r"signature|signed|certificate",
     "no room for load commands": r"headerpad",
     "no room for section headers": r"section header",
+    "a segment behind __LINKEDIT": r"behind __LINKEDIT",
     "managed": r"\.NET|managed|CLR",
 }
 
@@ -565,6 +566,9 @@ class Trial:
             room = min(image.slack() for image in self.images)
             self.facts["room"] = room
             self.mark("refusal", None if room < 312 else f"there are {room} bytes of room: {text[:300]}")
+        elif kind == "a segment behind __LINKEDIT":
+            is_so = any(image.segments[-1].name != "__LINKEDIT" for image in self.images)
+            self.mark("refusal", None if is_so else f"__LINKEDIT is the last segment: {text[:300]}")
         elif kind == "no room for section headers":
             self.mark("refusal",
                       None if self.images[0].slack() < 120 else f"there are {self.images[0].slack()} bytes of room: {text[:300]}")

@@ -320,7 +320,7 @@ def other_commands(image):
             continue
         raw = b"" if kind in moved else bytes(image.data[at:at + size])
         if kind == LC_BUILD_VERSION:
-            raw = raw[:20]  # the tools' versions may give way, too
+            raw = raw[8:20]  # the tools' versions may give way, too
         if kind != LC_SEGMENT_64:
             result.append((kind, raw))
     return result
