@@ -777,7 +777,11 @@ class Trial:
             verified, bare = (run(tools.rcodesign, "verify", path) for path in (self.bundle, self.bare))
             is_bad = "digest mismatch" in verified.text
             self.mark("rcodesign verify", verified.text[-300:] if is_bad else None)
-            self.check_tool("rcodesign sign", lambda path: [tools.rcodesign, "sign", path])
+            room = min(image.slack() for image in self.read(self.bundle))
+            if room < 16 and any(image.signature() is None for image in self.images):
+                self.marks["rcodesign sign"] = "explained: no room is left for a signature's load command"
+            else:
+                self.check_tool("rcodesign sign", lambda path: [tools.rcodesign, "sign", path])
 
     def check_link(self):
         """A small library that uses one of its symbols is linked against it, and bound to it."""
