@@ -162,8 +162,9 @@ void AppendSpans(const Segment& segment, std::vector<ImageSpan>& spans) {
     if (begin < segment.file_size) ranges.push_back({begin, begin + std::min(section.size, segment.file_size - begin)});
   }
   std::sort(ranges.begin(), ranges.end(), [](const Range& a, const Range& b) { return a.begin < b.begin; });
-  // Before the first section of the segment that begins the file are the load commands.
-  std::uint64_t at = segment.offset == 0 && !ranges.empty() ? ranges.front().begin : 0;
+  // Before the first section of the segment that begins the file are the load commands: nothing else, in a library without code.
+  const std::uint64_t content = ranges.empty() ? segment.file_size : ranges.front().begin;
+  std::uint64_t at = segment.offset == 0 ? content : 0;
   for (const Range& range : ranges) {
     append(at, range.begin, true);
     append(std::max(at, range.begin), range.end, false);

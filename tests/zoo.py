@@ -1,20 +1,21 @@
 #!/usr/bin/env python3
 """Zoo: Mach-O and PE libraries that others made and ship, made into bundles, judged by tools that are not ours, and brought back.
 
-usage: tests/zoo.py BUILD_DIR [--sample] [--only TEXT]... [--jobs N] [--per-package N] [--json FILE]
+usage: tests/zoo.py BUILD_DIR [--sample] [--only TEXT]... [--jobs N] [--per-package N] [--require-tools] [--json FILE]
 
 zoo_catalogue.txt lists packages of npm and PyPI, each with version and digest; their ordinary clients fetch what is not in
 BUILD_DIR/../zoo yet. Every Mach-O and PE file in them is tried once per content. Of a library a copy is embedded into, and then
-  - own readers (zoo_macho.py, zoo_pe.py) find no broken rule that the bare library does not break, and nothing changed but what has to
+  - own readers (zoo_macho.py, zoo_pe.py) find no broken rule that the bare library does not break, changes only where they must be
   - every byte verifies; graph and params come back through the loader's reader and `extract`
   - llvm-objdump, llvm-nm, llvm-readobj, objdump say the same of it as of the bare library; LIEF's layout check still holds
   - code signatures' page digests, PE checksums are right (own readers; rcodesign; LIEF)
   - restored it is the same file; embedded again with --force it is the same bundle
-  - strip, install_name_tool, signing leave payload and image intact; a linker links against it; Wine loads it if it loads the bare one
+  - strip, install_name_tool and signing leave payload and image intact; a linker links to it; Wine loads it if it loads the bare
 What is no library (programs, debug symbols) has to be refused, and says why; signed libraries until --drop-signature is given.
 
-A tool may harm a library by itself. So what fails after a tool is done to the bare library, too: where that fares the same, the failure
-is the tool's, and is counted as such. Tools that are not installed are named at the end.
+A tool may harm a library by itself. So what fails after a tool is done to the bare library, too: where that fares the same, the
+failure is the tool's, and is counted as such. Tools that are not installed are named at the end; with --require-tools they are
+failures, but for rcodesign, which Debian does not have (cargo install apple-codesign).
 
 Exit status: 0 all passed; 1 something failed; 2 bad usage, or a package could not be fetched.
 """
@@ -60,6 +61,7 @@ REFUSALS = {
     "signed": r"signature|signed|certificate",
     "no room for load commands": r"headerpad",
     "no room for section headers": r"section header",
+    "a segment behind __LINKEDIT": r"behind __LINKEDIT",
     "managed": r"\.NET|managed|CLR",
 }
 
@@ -75,10 +77,18 @@ class Run:
 
 def run(*command, environment=None, folder=None, output=None):
     try:
-        done = subprocess.run([str(word) for word in command], stdin=subprocess.DEVNULL, stdout=output or subprocess.PIPE,
-                              stderr=subprocess.STDOUT, timeout=TIME_LIMIT, env=environment, cwd=folder, start_new_session=True)
+        done = subprocess.run([str(word) for word in command],
+                              stdin=subprocess.DEVNULL,
+                              stdout=output or subprocess.PIPE,
+                              stderr=subprocess.STDOUT,
+                              timeout=TIME_LIMIT,
+                              env=environment,
+                              cwd=folder,
+                              start_new_session=True)
     except subprocess.TimeoutExpired:
         return Run(-1, f"no end after {TIME_LIMIT} s")
+    except FileNotFoundError as error:
+        return Run(127, f"{error.filename}: not found")
     return Run(done.returncode, "" if output else done.stdout.decode("utf-8", "replace").strip())
 
 
@@ -92,7 +102,7 @@ def newest(name):
     return next((found for version in ("-19", "-18", "-17", "-16", "") if (found := shutil.which(name + version))), None)
 
 
-# ------------------------------------------------------------------------------------------------------------------ packages
+# --------------------------------------------------------------------------------------------------- packages
 
 
 @dataclasses.dataclass
@@ -116,7 +126,11 @@ class Package:
         """Where the package lies; None before it is fetched."""
         if self.registry == "npm":
             return cache / f"{self.name.lstrip('@').replace('/', '-')}-{self.version}.tgz"
-        return next(iter(sorted((cache / f"{self.name}-{self.version}-{self.platform}").glob("*.whl"))), None)
+        return next(iter(sorted(self.folder(cache).glob("*.whl"))), None)
+
+    def folder(self, cache):
+        """Of its wheel, whose name pip chooses."""
+        return cache / f"{self.name}-{self.version}-{self.platform}"
 
     def is_whole(self, cache):
         path = self.path(cache)
@@ -128,10 +142,14 @@ class Package:
 
     def fetch_commands(self, cache):
         if self.registry == "npm":
-            return ["npm", "pack", "--ignore-scripts", "--loglevel=error", "--pack-destination", cache, f"{self.name}@{self.version}"]
-        return [sys.executable, "-m", "pip", "download", "-q", "--disable-pip-version-check", "--no-deps", "--only-binary", ":all:",
-                "--python-version", PYTHON_VERSION, "--platform", self.platform, "-d", cache / f"{self.name}-{self.version}-{self.platform}",
-                f"{self.name}=={self.version}"]
+            return [
+                "npm", "pack", "--ignore-scripts", "--loglevel=error", "--pack-destination", cache, f"{self.name}@{self.version}"
+            ]
+        return [
+            sys.executable, "-m", "pip", "download", "-q", "--disable-pip-version-check", "--no-deps", "--only-binary", ":all:",
+            "--python-version", PYTHON_VERSION, "--platform", self.platform, "-d",
+            self.folder(cache), f"{self.name}=={self.version}"
+        ]
 
     def files(self, cache):
         """Name and bytes of each file."""
@@ -174,7 +192,7 @@ def fetch(packages, cache):
         return [problem for problem in pool.map(fetch_one, missing) if problem]
 
 
-# ------------------------------------------------------------------------------------------------------------------ specimens
+# --------------------------------------------------------------------------------------------------- specimens
 
 
 def classify(data):
@@ -223,19 +241,23 @@ def made_here(zoo, tools):
         made += [(f"resources-{machine}.dll", [gcc, *base, "-nostdlib", "-Wl,--entry=0", folder / f"strings-{machine}.o"]),
                  (f"debug-{machine}.dll", [gcc, *base, "-g", folder / "f.c"]),
                  (f"stripped-{machine}.dll", [gcc, *base, "-s", folder / "f.c"]),
-                 (f"no-relocations-{machine}.dll", [gcc, *base, "-nostdlib", "-Wl,--entry=0", "-Wl,--disable-reloc-section", folder / "f.c"]),
-                 (f"wide-alignment-{machine}.dll", [gcc, *base, "-s", "-Wl,--section-alignment=65536,--file-alignment=4096", folder / "f.c"])]
+                 (f"no-relocations-{machine}.dll",
+                  [gcc, *base, "-nostdlib", "-Wl,--entry=0", "-Wl,--disable-reloc-section", folder / "f.c"]),
+                 (f"wide-alignment-{machine}.dll",
+                  [gcc, *base, "-s", "-Wl,--section-alignment=65536,--file-alignment=4096", folder / "f.c"])]
     if tools.ld64 and shutil.which("clang"):
         for machine in ("arm64", "x86_64"):
             compiled = folder / f"f-{machine}.o"
             run("clang", "-target", f"{machine}-apple-macos12", "-c", folder / "f.c", "-o", compiled)
-            base = [tools.ld64, "-arch", machine, "-platform_version", "macos", "12.0", "12.0", "-dylib", "-undefined", "dynamic_lookup",
-                    compiled]
-            made += [(f"chained-{machine}.dylib", [*base, "-fixup_chains", "-headerpad", "0x400"]),
-                     (f"chained-odd-{machine}.dylib", [*base, "-fixup_chains", "-headerpad", "0x400", "-add_empty_section", "__EXTRA", "__e"]),
-                     (f"no-padding-{machine}.dylib", [*base, "-headerpad", "0"]),
-                     (f"padding-{machine}.dylib", [*base, "-headerpad", "0x400"]),
-                     (f"unsigned-{machine}.dylib", [*base, "-no_adhoc_codesign", "-headerpad", "0x400"])]
+            bare = [
+                tools.ld64, "-arch", machine, "-platform_version", "macos", "12.0", "12.0", "-dylib", "-undefined",
+                "dynamic_lookup", compiled, "-headerpad"
+            ]
+            base = [*bare, "0x400"]
+            made += [(f"chained-{machine}.dylib", [*base, "-fixup_chains"]),
+                     (f"chained-odd-{machine}.dylib", [*base, "-fixup_chains", "-add_empty_section", "__EXTRA", "__empty"]),
+                     (f"no-padding-{machine}.dylib", [*bare, "0"]), (f"padding-{machine}.dylib", base),
+                     (f"unsigned-{machine}.dylib", [*base, "-no_adhoc_codesign"])]
     else:
         tools.absent.add("clang" if tools.ld64 else "ld64.lld")
     result = []
@@ -288,7 +310,7 @@ def find_specimens(packages, cache, zoo, tools, per_package, skipped):
     return specimens
 
 
-# ------------------------------------------------------------------------------------------------------------------ judges
+# --------------------------------------------------------------------------------------------------- judges
 
 # Answers each line "FORMAT PATH" with a line.
 LIEF_CHECK = """
@@ -312,7 +334,7 @@ WINE_PROBE = r"""
 #include <windows.h>
 #include <stdio.h>
 #include <stdlib.h>
-/* usage: probe LIBRARY FOLDER RVA SIZE: loads the library, whose own libraries lie in the folder; FNV-1a of the bytes mapped at RVA. */
+/* usage: probe LIBRARY FOLDER RVA SIZE: loads the library, whose own ones lie in the folder; FNV-1a of the bytes mapped at RVA. */
 /* What add-ons for Node take from the program that loads them, before it calls them. */
 __declspec(dllexport) void napi_module_register(void* module) { (void)module; }
 __declspec(dllexport) void node_module_register(void* module) { (void)module; }
@@ -345,13 +367,18 @@ class Tools:
 
     def __init__(self, zoo):
         self.zoo, self.absent, self.local = zoo, set(), threading.local()
-        names = {"objdump": "llvm-objdump", "nm": "llvm-nm", "strip": "llvm-strip", "readobj": "llvm-readobj",
-                 "install_name": "llvm-install-name-tool", "ld64": "ld64.lld"}
+        names = {
+            "objdump": "llvm-objdump",
+            "nm": "llvm-nm",
+            "strip": "llvm-strip",
+            "readobj": "llvm-readobj",
+            "install_name": "llvm-install-name-tool",
+            "ld64": "ld64.lld"
+        }
         for field, name in names.items():
             setattr(self, field, self.need(newest(name), name))
         for field in ("rcodesign", "osslsigncode", "wine", "openssl"):
             setattr(self, field, self.need(shutil.which(field), field))
-        self.rcodesign = self.rcodesign or None
         self.gnu_objdump = self.need(shutil.which("x86_64-w64-mingw32-objdump"), "x86_64-w64-mingw32-objdump")
         self.gcc = self.need(shutil.which("x86_64-w64-mingw32-gcc"), "x86_64-w64-mingw32-gcc")
         self.python = self.make_python()
@@ -380,8 +407,11 @@ class Tools:
         return key, certificate
 
     def make_probe(self):
-        self.wine_environment = {**os.environ, "WINEPREFIX": str(self.zoo / "wine"), "WINEDEBUG": "-all",
-                                 "WINEDLLOVERRIDES": "mscoree=;mshtml="}
+        self.wine_environment = {
+            **os.environ, "WINEPREFIX": str(self.zoo / "wine"),
+            "WINEDEBUG": "-all",
+            "WINEDLLOVERRIDES": "mscoree=;mshtml="
+        }
         self.system = self.zoo / "wine" / "drive_c" / "windows" / "system32"
         (self.zoo / "wine").mkdir(exist_ok=True)
         source, probe = self.zoo / "probe.c", self.zoo / "probe.exe"
@@ -395,8 +425,11 @@ class Tools:
         """Is the layout sound, and if not, what is wrong? A thread's own LIEF answers, since it takes long to start."""
         worker = getattr(self.local, "lief", None)
         if not worker or worker.poll() is not None:
-            worker = self.local.lief = subprocess.Popen([self.python, "-c", LIEF_CHECK], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                                        stderr=subprocess.DEVNULL, text=True)
+            worker = self.local.lief = subprocess.Popen([self.python, "-c", LIEF_CHECK],
+                                                        stdin=subprocess.PIPE,
+                                                        stdout=subprocess.PIPE,
+                                                        stderr=subprocess.DEVNULL,
+                                                        text=True)
         limit = threading.Timer(TIME_LIMIT, worker.kill)
         limit.start()
         try:
@@ -410,7 +443,7 @@ class Tools:
             limit.cancel()
 
 
-# ------------------------------------------------------------------------------------------------------------------ the way through
+# --------------------------------------------------------------------------------------------------- the way through
 
 
 def generalised(text):
@@ -427,8 +460,12 @@ class Trial:
 
     def __init__(self, keeper, specimen, folder):
         self.keeper, self.tools, self.specimen, self.folder = keeper, keeper.tools, specimen, folder
-        self.failures, self.marks, self.facts = [], {}, {"format": specimen.format, "architecture": specimen.architecture,
-                                                         "kind": specimen.kind, "maker": specimen.maker}
+        self.failures, self.marks, self.facts = [], {}, {
+            "format": specimen.format,
+            "architecture": specimen.architecture,
+            "kind": specimen.kind,
+            "maker": specimen.maker
+        }
 
     def fail(self, check, reason):
         self.failures.append((check, reason))
@@ -447,8 +484,11 @@ class Trial:
         return run(self.keeper.pannier, *words)
 
     def embed(self, host, *options):
-        words = [word for word, fact in (("--drop-signature", "was signed"), ("--sectionless", "sectionless")) if self.facts.get(fact)]
-        return self.pannier("embed", host, "--graph", MODEL / "graph.json", "--params", MODEL / "params.bin", "--json", *words, *options)
+        words = [
+            word for word, fact in (("--drop-signature", "was signed"), ("--sectionless", "sectionless")) if self.facts.get(fact)
+        ]
+        return self.pannier("embed", host, "--graph", MODEL / "graph.json", "--params", MODEL / "params.bin", "--json", *words,
+                            *options)
 
     def place(self, folder, source):
         """A copy of its own, under the library's name."""
@@ -485,13 +525,14 @@ class Trial:
         self.bare_findings = self.findings(self.bare)
         self.bundle = self.folder / "bundle" / self.specimen.name
         self.bundle.parent.mkdir()
-        signed = (self.images[0].is_signed() if self.specimen.format == "PE" else
-                  any(image.signature() == "identity" for image in self.images))
+        signed = (self.images[0].is_signed() if self.specimen.format == "PE" else any(
+            image.signature() == "identity" for image in self.images))
         done = self.embed(self.bare, "-o", self.bundle, "--codec", "store")
         if signed and (self.specimen.format == "PE" or self.specimen.kind in ("dylib", "bundle")):
             is_said = "--drop-signature" in done.text and self.refused(done.text) == "signed"
-            self.mark("refused while signed", None if done.status == 2 and is_said and not self.bundle.exists() else
-                      f"status {done.status}: {done.text[:300]}")
+            self.mark(
+                "refused while signed",
+                None if done.status == 2 and is_said and not self.bundle.exists() else f"status {done.status}: {done.text[:300]}")
             self.facts["was signed"] = True
             done = self.embed(self.bare, "-o", self.bundle, "--codec", "store")
         if not done and "--sectionless" in done.text and not self.bundle.exists():
@@ -515,7 +556,8 @@ class Trial:
     def check_refusal(self, done):
         text = done.text.replace(f"pannier: {self.bare}: ", "").replace(f"pannier: {self.bundle}: ", "")
         kind = self.refused(text)
-        self.facts["outcome"], self.facts["reason"] = "refused", re.sub(r"0x[0-9a-f]+|\b\d+\b", "N", text.splitlines()[0] if text else "")
+        self.facts["outcome"], self.facts["reason"] = "refused", re.sub(r"0x[0-9a-f]+|\b\d+\b", "N",
+                                                                        text.splitlines()[0] if text else "")
         if done.status != 2 or self.bundle.exists():
             self.fail("refusal", f"status {done.status}, written: {self.bundle.exists()}: {text[:300]}")
         elif self.specimen.kind in ("program", "debug symbols"):
@@ -524,8 +566,12 @@ class Trial:
             room = min(image.slack() for image in self.images)
             self.facts["room"] = room
             self.mark("refusal", None if room < 312 else f"there are {room} bytes of room: {text[:300]}")
+        elif kind == "a segment behind __LINKEDIT":
+            is_so = any(image.segments[-1].name != "__LINKEDIT" for image in self.images)
+            self.mark("refusal", None if is_so else f"__LINKEDIT is the last segment: {text[:300]}")
         elif kind == "no room for section headers":
-            self.mark("refusal", None if self.images[0].slack() < 120 else f"there are {self.images[0].slack()} bytes of room: {text[:300]}")
+            self.mark("refusal",
+                      None if self.images[0].slack() < 120 else f"there are {self.images[0].slack()} bytes of room: {text[:300]}")
         else:
             self.mark("refusal", None if kind == self.specimen.kind else f"a {self.specimen.kind}, refused with: {text[:300]}")
 
@@ -554,8 +600,9 @@ class Trial:
         self.check_restore(bundle, "store")
         again = self.place("again", bundle)
         done = self.embed(again, "--force", "--codec", "store")
-        self.mark("embed --force", None if done and filecmp.cmp(again, bundle, shallow=False) else
-                  done.text[-300:] if not done else "the bundle differs from the first one")
+        self.mark(
+            "embed --force", None if done and filecmp.cmp(again, bundle, shallow=False) else
+            done.text[-300:] if not done else "the bundle differs from the first one")
         again.unlink()
         small = self.folder / "small"
         done = self.embed(self.bare, "-o", small, "--codec", "auto")
@@ -573,8 +620,9 @@ class Trial:
         restored = self.folder / "restored"
         restored.unlink(missing_ok=True)
         done = self.pannier("restore", bundle, "-o", restored, "-q")
-        self.mark(f"restore, codec {codec}", None if done and filecmp.cmp(restored, self.specimen.path, shallow=False) else
-                  done.text[-300:] if not done else "the restored library differs from the original")
+        self.mark(
+            f"restore, codec {codec}", None if done and filecmp.cmp(restored, self.specimen.path, shallow=False) else
+            done.text[-300:] if not done else "the restored library differs from the original")
         restored.unlink(missing_ok=True)
 
     # What a tool says of both files; each is called by the same name, from its own folder.
@@ -681,8 +729,11 @@ class Trial:
                     if old.content(a)[:size] != new.content(b)[:size]:
                         return "a section's bytes"
             else:
-                facts = [[(s.name, s.address, s.memory, s.fixed, [(x.name, x.address, x.size, x.fixed) for x in s.sections])
-                          for s in image.segments if s.name != "__LINKEDIT"] for image in (old, new)]
+                facts = [[(s.name, s.address, s.memory, s.fixed, [(x.name, x.address, x.size, x.fixed)
+                                                                  for x in s.sections])
+                          for s in image.segments
+                          if s.name != "__LINKEDIT"]
+                         for image in (old, new)]
                 if facts[0] != facts[1]:
                     return "segments"
                 for name in ("rebase", "bind", "weak bind", "lazy bind", "exports", "exports trie"):
@@ -702,8 +753,10 @@ class Trial:
         self.check_lief()
         if tools.objdump:
             chained = ["--dyld-info"] if "--dyld-info" in self.keeper.objdump_help else []
-            self.compare_words("llvm-objdump", [tools.objdump, "--macho", "--arch=all", "--rebase", "--bind", "--lazy-bind", "--weak-bind",
-                                                "--exports-trie", "--indirect-symbols", "--function-starts", *chained])
+            self.compare_words("llvm-objdump", [
+                tools.objdump, "--macho", "--arch=all", "--rebase", "--bind", "--lazy-bind", "--weak-bind", "--exports-trie",
+                "--indirect-symbols", "--function-starts", *chained
+            ])
         if tools.nm:
             self.compare_words("llvm-nm", [tools.nm, "-m", "--arch=all"])
         # They write segments anew, section by section: one without sections is lost, as --sectionless says.
@@ -712,9 +765,11 @@ class Trial:
             self.check_tool("llvm-strip", lambda path: [tools.strip, path])
             self.check_tool("llvm-strip -x", lambda path: [tools.strip, "-x", path])
         if tools.install_name and not is_lost and min(image.slack() for image in self.read(self.bundle)) < 32:
-            self.marks["llvm-install-name-tool -add_rpath"] = "explained: no room is left for a run path, which the tool does not notice"
+            self.marks[
+                "llvm-install-name-tool -add_rpath"] = "explained: no room is left for a run path, which the tool does not notice"
         elif tools.install_name and not is_lost:
-            self.check_tool("llvm-install-name-tool -add_rpath", lambda path: [tools.install_name, "-add_rpath", "@loader_path/x", path],
+            self.check_tool("llvm-install-name-tool -add_rpath",
+                            lambda path: [tools.install_name, "-add_rpath", "@loader_path/x", path],
                             is_image_kept=False)
         if tools.ld64 and self.specimen.kind == "dylib":
             self.check_link()
@@ -722,7 +777,11 @@ class Trial:
             verified, bare = (run(tools.rcodesign, "verify", path) for path in (self.bundle, self.bare))
             is_bad = "digest mismatch" in verified.text
             self.mark("rcodesign verify", verified.text[-300:] if is_bad else None)
-            self.check_tool("rcodesign sign", lambda path: [tools.rcodesign, "sign", path])
+            room = min(image.slack() for image in self.read(self.bundle))
+            if room < 16 and any(image.signature() is None for image in self.images):
+                self.marks["rcodesign sign"] = "explained: no room is left for a signature's load command"
+            else:
+                self.check_tool("rcodesign sign", lambda path: [tools.rcodesign, "sign", path])
 
     def check_link(self):
         """A small library that uses one of its symbols is linked against it, and bound to it."""
@@ -743,8 +802,19 @@ class Trial:
         for path in (self.bare, self.bundle):
             output = self.folder / "user.dylib"
             output.unlink(missing_ok=True)
-            done = run(self.tools.ld64, "-arch", architecture, "-platform_version", "macos", "12.0", "12.0", "-dylib", compiled, path.name,
-                       "-o", output, folder=path.parent)
+            done = run(self.tools.ld64,
+                       "-arch",
+                       architecture,
+                       "-platform_version",
+                       "macos",
+                       "12.0",
+                       "12.0",
+                       "-dylib",
+                       compiled,
+                       path.name,
+                       "-o",
+                       output,
+                       folder=path.parent)
             bound = run(self.tools.objdump, "--macho", "--bind", output).text if done else done.text
             results.append((done.status, bound.replace(str(output), "")))
         if results[0][0] != 0 and results[0] == results[1]:
@@ -756,15 +826,20 @@ class Trial:
     def judge_pe(self):
         tools, architecture = self.tools, self.specimen.architecture
         self.check_lief()
-        changing = [r"^ *(SectionCount|SizeOfInitializedData|SizeOfImage|CheckSum|PointerToSymbolTable|CertificateTable\w*|SizeOfHeaders)"
-                    r"\b.*$", r"^ *PointerToRawData:.*$"]
+        changing = [
+            r"^ *(SectionCount|SizeOfInitializedData|SizeOfImage|CheckSum|PointerToSymbolTable|CertificateTable\w*|SizeOfHeaders)"
+            r"\b.*$", r"^ *PointerToRawData:.*$"
+        ]
         if tools.readobj:
-            self.compare_words("llvm-readobj", [tools.readobj, "--file-headers", "--coff-imports", "--coff-exports", "--coff-basereloc",
-                                                "--coff-load-config", "--coff-tls-directory", "--coff-debug-directory"], changing)
+            self.compare_words("llvm-readobj", [
+                tools.readobj, "--file-headers", "--coff-imports", "--coff-exports", "--coff-basereloc", "--coff-load-config",
+                "--coff-tls-directory", "--coff-debug-directory"
+            ], changing)
         if tools.gnu_objdump and architecture == "x64":
-            self.compare_words("objdump -p", [tools.gnu_objdump, "-p"],
-                               [r"^(SizeOfInitializedData|SizeOfImage|CheckSum|SizeOfHeaders|Entry 4 |NumberOfSections)\b.*$",
-                                r"^ *\d+ +(CodeView|Repro|POGO|Feature|\w+) +[0-9a-f]{8} [0-9a-f]{8} [0-9a-f]{8}$"])
+            self.compare_words("objdump -p", [tools.gnu_objdump, "-p"], [
+                r"^(SizeOfInitializedData|SizeOfImage|CheckSum|SizeOfHeaders|Entry 4 |NumberOfSections)\b.*$",
+                r"^ *\d+ +(CodeView|Repro|POGO|Feature|\w+) +[0-9a-f]{8} [0-9a-f]{8} [0-9a-f]{8}$"
+            ])
         strips = {"llvm-strip": tools.strip, "strip": GNU_STRIPS.get(architecture) and shutil.which(GNU_STRIPS[architecture])}
         for name, strip in strips.items():
             if strip:
@@ -805,8 +880,9 @@ class Trial:
             lower = name.lower()
             if (self.tools.system / lower).exists() or lower.startswith(("api-ms-", "ext-ms-")):
                 continue
-            sibling = next((path for path in (self.specimen.siblings.iterdir() if self.specimen.siblings and
-                                              self.specimen.siblings.exists() else []) if path.name.lower() == lower), None)
+            sibling = next((path for path in (
+                self.specimen.siblings.iterdir() if self.specimen.siblings and self.specimen.siblings.exists() else [])
+                            if path.name.lower() == lower), None)
             if sibling:
                 for path in self.specimen.siblings.iterdir():
                     if path.name != self.specimen.name and not (libraries / path.name).exists():
@@ -818,8 +894,13 @@ class Trial:
         def load(path, address, length):
             environment = dict(self.tools.wine_environment)
             environment["WINEDLLOVERRIDES"] += f";{path.stem}=n"  # this one, not Wine's own of the same name
-            done = run(self.tools.wine, self.tools.probe, "Z:" + str(path).replace("/", "\\"), "Z:" + str(libraries).replace("/", "\\"),
-                       address, length, environment=environment)
+            done = run(self.tools.wine,
+                       self.tools.probe,
+                       "Z:" + str(path).replace("/", "\\"),
+                       "Z:" + str(libraries).replace("/", "\\"),
+                       address,
+                       length,
+                       environment=environment)
             return done.status, done.text.splitlines()[-1].strip() if done.text else ""
 
         bare = load(self.bare, 0, 0)
@@ -843,6 +924,7 @@ class Trial:
 
 
 class Keeper:
+
     def __init__(self, build, tools, folder):
         self.pannier, self.bundle_probe = build / "embedder" / "pannier", build / "tests" / "bundle_probe"
         self.tools, self.folder, self.lock, self.number = tools, folder, threading.Lock(), 0
@@ -861,11 +943,17 @@ class Keeper:
             trial.fail("zoo.py", repr(error))
         finally:
             shutil.rmtree(folder)
-        return {"library": specimen.title, "bytes": specimen.path.stat().st_size, "seconds": round(time.monotonic() - start, 1),
-                "failures": trial.failures, "checks": trial.marks, **trial.facts}
+        return {
+            "library": specimen.title,
+            "bytes": specimen.path.stat().st_size,
+            "seconds": round(time.monotonic() - start, 1),
+            "failures": trial.failures,
+            "checks": trial.marks,
+            **trial.facts
+        }
 
 
-# ------------------------------------------------------------------------------------------------------------------ self-test and report
+# --------------------------------------------------------------------------------------------------- self-test and report
 
 
 def check_judges():
@@ -884,8 +972,8 @@ def check_judges():
     macho, pe = MODEL / "macos-arm64" / "lib.dylib", MODEL / "windows-x86_64" / "lib.dll"
     image = zoo_macho.Slice(macho.read_bytes())
     text = image.first_content()
-    linkedit = next(at for kind, at, _ in image.commands
-                    if kind == zoo_macho.LC_SEGMENT_64 and image.data[at + 8:at + 18] == b"__LINKEDIT")
+    linkedit = next(
+        at for kind, at, _ in image.commands if kind == zoo_macho.LC_SEGMENT_64 and image.data[at + 8:at + 18] == b"__LINKEDIT")
     expect("Mach-O: a byte of code", zoo_macho.Slice, macho, lambda data: data.__setitem__(text, data[text] ^ 1))
     expect("Mach-O: __LINKEDIT's address", zoo_macho.Slice, macho, put("<Q", linkedit + 24, image.segments[0].address))
     expect("Mach-O: __LINKEDIT's size", zoo_macho.Slice, macho, put("<Q", linkedit + 48, image.segments[-1].size - 16))
@@ -893,7 +981,8 @@ def check_judges():
     image = zoo_pe.Image(pe.read_bytes())
     expect("PE: a byte of code", zoo_pe.Image, pe, lambda data: data.__setitem__(image.headers_size, data[image.headers_size] ^ 1))
     expect("PE: SizeOfImage", zoo_pe.Image, pe, put("<I", image.optional + 56, image.image_size + image.alignment))
-    expect("PE: a section's address", zoo_pe.Image, pe, put("<I", image.table + 40 + 12, image.sections[1].address + image.alignment))
+    expect("PE: a section's address", zoo_pe.Image, pe, put("<I", image.table + 40 + 12,
+                                                            image.sections[1].address + image.alignment))
     expect("PE: the number of symbols", zoo_pe.Image, pe, put("<I", image.header + 16, 1 << 24))
     return missed
 
@@ -909,9 +998,11 @@ def report(results, skipped, tools, missed):
     for format_name in ("Mach-O", "PE"):
         of_format = [r for r in results if r["format"] == format_name]
         embedded = [r for r in of_format if r.get("outcome") == "embedded"]
-        print(f"\n{format_name}: {len(of_format)} files of {len({r['maker'] for r in of_format})} makers tried, {len(embedded)} embedded, "
-              f"{sum(r.get('was signed', False) for r in embedded)} of them with --drop-signature, "
-              f"{sum(r.get('sectionless', False) for r in embedded)} with --sectionless")
+        print(
+            f"\n{format_name}: {len(of_format)} files of {len({r['maker'] for r in of_format})} makers tried, "
+            f"{len(embedded)} embedded, "
+            f"{sum(r.get('was signed', False) for r in embedded)} of them with --drop-signature, "
+            f"{sum(r.get('sectionless', False) for r in embedded)} with --sectionless")
         print_counter("kinds", collections.Counter(f"{r['kind']} {r['architecture']}" for r in of_format))
         if refused := [r for r in of_format if r.get("outcome") == "refused"]:
             print_counter("refused, because", collections.Counter(f"{r['kind']}: {r['reason']}" for r in refused))
@@ -920,13 +1011,15 @@ def report(results, skipped, tools, missed):
                     print(f"         {r['library']}")
         if embedded:
             changed = [r["changed"] for r in embedded]
-            restored = sum(all(r["checks"].get(f"restore, codec {codec}") == "passed" for codec in ("store", "auto")) for r in embedded)
+            restored = sum(
+                all(r["checks"].get(f"restore, codec {codec}") == "passed" for codec in ("store", "auto")) for r in embedded)
             print(f"host bytes changed: median {statistics.median(changed):g}, largest {max(changed)}")
             print(f"restored exactly: {restored} of {len(embedded)}")
         if tried := [r for r in embedded if "loads bare" in r]:
-            print(f"Wine: {sum(r['loads bare'] for r in tried)} of {len(tried)} load bare "
-                  f"({sum(r['loads bare'] and r.get('stand-ins', False) for r in tried)} with stand-ins for their program's libraries), "
-                  f"{sum(r['loads with payload'] for r in tried)} with a payload")
+            print(
+                f"Wine: {sum(r['loads bare'] for r in tried)} of {len(tried)} load bare "
+                f"({sum(r['loads bare'] and r.get('stand-ins', False) for r in tried)} with stand-ins for their program's ones), "
+                f"{sum(r['loads with payload'] for r in tried)} with a payload")
         for check in dict.fromkeys(check for r in of_format for check in r["checks"]):
             counts = collections.Counter(r["checks"][check] for r in of_format if check in r["checks"])
             print(f"{check}: {counts.pop('passed', 0)} of {sum(check in r['checks'] for r in of_format)} passed")
@@ -937,7 +1030,7 @@ def report(results, skipped, tools, missed):
     if tools.absent:
         print("tools that are not here: " + ", ".join(sorted(tools.absent)))
     for name in missed:
-        print(f"FAILED the test's own judges: {name}")
+        print(f"FAILED judge: {name}")
     failed = [r for r in results if r["failures"]]
     for result in failed:
         print(f"FAILED {result['library']}")
@@ -951,9 +1044,14 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("build", type=pathlib.Path, help="the build folder, with pannier and bundle_probe")
     parser.add_argument("--sample", action="store_true", help="only the packages marked with * in the catalogue")
-    parser.add_argument("--only", action="append", default=[], metavar="TEXT", help="only packages and files with this in their name")
+    parser.add_argument("--only",
+                        action="append",
+                        default=[],
+                        metavar="TEXT",
+                        help="only packages and files with this in their name")
     parser.add_argument("--per-package", type=int, metavar="N", help="no more than N files of one kind from a package")
     parser.add_argument("--jobs", type=int, default=2, metavar="N")
+    parser.add_argument("--require-tools", action="store_true", help="fail if a tool is not installed")
     parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="each library's outcome, one JSON object a line")
     arguments = parser.parse_args()
     build = arguments.build.resolve()
@@ -967,9 +1065,8 @@ def main():
     specimens = find_specimens(packages, zoo / "cache", zoo, tools, arguments.per_package, skipped)
     if arguments.only:
         specimens = [s for s in specimens if any(text in s.title for text in arguments.only)]
-    with (tempfile.TemporaryDirectory(prefix="pannier-zoo-") as folder,
-          open(arguments.json or os.devnull, "w", buffering=1) as log,
-          concurrent.futures.ThreadPoolExecutor(arguments.jobs) as pool):
+    with (tempfile.TemporaryDirectory(prefix="pannier-zoo-") as folder, open(arguments.json or os.devnull, "w", buffering=1) as
+          log, concurrent.futures.ThreadPoolExecutor(arguments.jobs) as pool):
         keeper = Keeper(build, tools, pathlib.Path(folder))
         for number, result in enumerate(pool.map(keeper.check, specimens)):
             results.append(result)
@@ -978,7 +1075,10 @@ def main():
                 print(f"FAILED {result['library']}: {check}: {reason}", file=sys.stderr)
             if number % 50 == 49:
                 print(f"{number + 1} of {len(specimens)}", file=sys.stderr)
-    return 0 if report(results, skipped, tools, check_judges()) else 1
+    missed = check_judges()
+    if arguments.require_tools:
+        missed += [f"{name} is not installed" for name in sorted(tools.absent - {"rcodesign"})]
+    return 0 if report(results, skipped, tools, missed) else 1
 
 
 if __name__ == "__main__":

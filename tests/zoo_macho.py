@@ -1,18 +1,26 @@
-"""Mach-O files, read independently of the code under test: what dyld and the kernel demand of them, and what embedding may change."""
+"""Mach-O files, read independently of the code under test: what dyld and the kernel demand, and what embedding may change."""
 
 import dataclasses
 import hashlib
 import struct
 
-MH_EXECUTE, MH_DYLIB, MH_BUNDLE = 2, 6, 8
 CPU_X86_64, CPU_ARM64 = 0x01000007, 0x0100000C
 LC_SEGMENT_64, LC_SYMTAB, LC_DYSYMTAB, LC_UUID, LC_CODE_SIGNATURE = 0x19, 0x2, 0xB, 0x1B, 0x1D
 LC_DYLD_INFO, LC_DYLD_INFO_ONLY, LC_BUILD_VERSION, LC_SOURCE_VERSION = 0x22, 0x80000022, 0x32, 0x2A
 LC_FUNCTION_STARTS, LC_DATA_IN_CODE, LC_CHAINED_FIXUPS = 0x26, 0x29, 0x80000034
-LC_LOAD_DYLIB = 0xC
-DATA_COMMANDS = {0x1D: "signature", 0x1E: "split info", 0x26: "function starts", 0x29: "data in code", 0x2B: "dylib DRs",
-                 0x2E: "linker hints", 0x36: "atom info", 0x37: "function variants", 0x38: "variant fixups",
-                 0x80000033: "exports trie", 0x80000034: "chained fixups"}
+DATA_COMMANDS = {
+    0x1D: "signature",
+    0x1E: "split info",
+    0x26: "function starts",
+    0x29: "data in code",
+    0x2B: "dylib DRs",
+    0x2E: "linker hints",
+    0x36: "atom info",
+    0x37: "function variants",
+    0x38: "variant fixups",
+    0x80000033: "exports trie",
+    0x80000034: "chained fixups"
+}
 OUR_SEGMENT = "__TVM"
 ZERO_FILL = (1, 12, 18)  # section types without bytes in the file
 
@@ -73,8 +81,9 @@ class Slice:
             sections = []
             for i in range(count):
                 fields = struct.unpack_from("<16s16sQQ8I", data, at + 72 + 80 * i)
-                sections.append(Section(c_string(fields[0]), c_string(fields[1]), fields[2], fields[3], fields[4],
-                                        (fields[5], fields[8], *fields[9:])))
+                sections.append(
+                    Section(c_string(fields[0]), c_string(fields[1]), fields[2], fields[3], fields[4],
+                            (fields[5], fields[8], *fields[9:])))
             self.segments.append(Segment(c_string(name), address, memory, offset, in_file, (*fixed, flags), sections))
         elif kind == LC_SYMTAB:
             symbols, count, strings, strings_size = struct.unpack_from("<4I", data, at + 8)
@@ -133,17 +142,14 @@ class Slice:
         if not raw:
             return None
         fields = struct.unpack_from(">9I4BI", raw, 0)
-        names = ("magic", "length", "version", "flags", "hashes", "identifier", "special", "slots", "limit", "hash_size", "hash_type",
-                 "platform", "page", "spare")
+        names = ("magic", "length", "version", "flags", "hashes", "identifier", "special", "slots", "limit", "hash_size",
+                 "hash_type", "platform", "page", "spare")
         directory = dict(zip(names, fields))
         directory["raw"] = raw
         directory["identifier"] = c_string(raw[directory["identifier"]:])
         if directory["version"] >= 0x20400:
             directory["executable"] = struct.unpack_from(">QQQ", raw, 64)
         return directory
-
-    def platform_is_new(self):
-        return any(kind == LC_BUILD_VERSION for kind, *_ in self.commands)
 
     # What the rules are is said in docs/format.md and in dyld's sources (UnsafeHeader.cpp, Image.cpp).
     def findings(self):
@@ -272,8 +278,13 @@ class Slice:
                 size, = struct.unpack_from("<I", raw, starts + offset)
                 entries[i] = raw[starts + offset:starts + offset + size]
         width = {1: 4, 2: 8, 3: 16}.get(imports_format, 0)
-        return {"count": segments, "starts": entries, "imports": raw[imports:imports + count * width],
-                "symbols": raw[symbols:].rstrip(b"\0"), "formats": (version, count, imports_format, symbols_format)}
+        return {
+            "count": segments,
+            "starts": entries,
+            "imports": raw[imports:imports + count * width],
+            "symbols": raw[symbols:].rstrip(b"\0"),
+            "formats": (version, count, imports_format, symbols_format)
+        }
 
 
 def slices(data):
@@ -293,11 +304,11 @@ def slices(data):
     return [(image.cpu, image.subtype, None, image)]
 
 
-def may_go(before, kind, at, size):
+def may_go(image, kind, at):
     """Commands that nobody needs at run time may give way to ours."""
     if kind == LC_SOURCE_VERSION:
         return True
-    return kind in (LC_FUNCTION_STARTS, LC_DATA_IN_CODE) and struct.unpack_from("<I", before.data, at + 12)[0] == 0
+    return kind in (LC_FUNCTION_STARTS, LC_DATA_IN_CODE) and struct.unpack_from("<I", image.data, at + 12)[0] == 0
 
 
 def other_commands(image):
@@ -305,11 +316,11 @@ def other_commands(image):
     moved = {LC_SEGMENT_64, LC_SYMTAB, LC_DYSYMTAB, LC_DYLD_INFO, LC_DYLD_INFO_ONLY, *DATA_COMMANDS}
     result = []
     for kind, at, size in image.commands:
-        if kind == LC_CODE_SIGNATURE or may_go(image, kind, at, size):
+        if kind == LC_CODE_SIGNATURE or may_go(image, kind, at):
             continue
         raw = b"" if kind in moved else bytes(image.data[at:at + size])
         if kind == LC_BUILD_VERSION:
-            raw = raw[:20]  # the tools' versions may give way, too
+            raw = raw[8:20]  # the tools' versions may give way, too
         if kind != LC_SEGMENT_64:
             result.append((kind, raw))
     return result

@@ -6,7 +6,7 @@ import struct
 FILE_DLL = 0x2000
 DISCARDABLE = 0x02000000
 OUR_SECTION = 0x40000040  # initialised data, readable
-EXPORTS, RESOURCES, CERTIFICATES, DEBUG, BOUND_IMPORTS, CLR = 0, 2, 4, 6, 11, 14
+IMPORTS, CERTIFICATES, DEBUG, CLR = 1, 4, 6, 14
 
 
 class NotRead(Exception):
@@ -33,6 +33,7 @@ def round_up(value, unit):
 
 
 class Image:
+
     def __init__(self, data):
         self.data = data
         if data[:2] != b"MZ" or len(data) < 64:
@@ -196,13 +197,13 @@ def differences(before, after):
         if s.flags != OUR_SECTION or s.memory != s.size or s.rest != (0, 0, 0, 0):
             found.append(f"{s.name}: flags 0x{s.flags:x}, {s.memory} bytes in memory, {s.size} in the file")
     payload_start, payload_end = our_sections[0].offset, our_sections[-1].offset + our_sections[-1].size
-    grown = after.headers_size - before.headers_size
     moved = after.sections[first + added].address - before.sections[first].address if first < len(before.sections) else 0
     for old, new in zip(before.sections, after.sections[:first] + after.sections[first + added:]):
         is_behind = new.address > our_sections[0].address
         if is_behind and not old.flags & DISCARDABLE:
             found.append(f"{old.name}: lies behind our sections, and is mapped for good")
-        if (new.raw_name, new.memory, new.size, new.flags, new.rest[2:]) != (old.raw_name, old.memory, old.size, old.flags, old.rest[2:]):
+        if (new.raw_name, new.memory, new.size, new.flags, new.rest[2:]) != (old.raw_name, old.memory, old.size, old.flags,
+                                                                             old.rest[2:]):
             found.append(f"{old.name}: header {new}, expected {old}")
         if new.address != old.address + (moved if is_behind else 0):
             found.append(f"{old.name}: address 0x{new.address:x}, expected 0x{old.address:x}")
@@ -231,9 +232,10 @@ def differences(before, after):
     new_tail = after.data[max(after.raw_end(), payload_end):]
     if not old_symbols and bytes(old_tail).rstrip(b"\0") != bytes(new_tail).rstrip(b"\0"):
         found.append(f"overlay: {len(new_tail)} bytes, expected {len(old_tail)}, or other ones")
-    if any(after.data[after.table_end:min(after.headers_size, payload_start)]) and not any(before.data[before.table_end:before.headers_size]):
+    if any(after.data[after.table_end:min(after.headers_size, payload_start)]) and not any(
+            before.data[before.table_end:before.headers_size]):
         found.append("the rest of the headers is not zero")
-    if grown < 0:
+    if after.headers_size < before.headers_size:
         found.append("SizeOfHeaders shrank")
     return found
 
@@ -252,7 +254,7 @@ def without_debug_offsets(before, after, old, new):
 def imports(image):
     """The libraries loaded with this one, and the names taken from each."""
     result = {}
-    address, size = image.directories[1]
+    address, size = image.directories[IMPORTS]
     at = image.offset_of(address) if size else None
     while at is not None and at + 20 <= len(image.data):
         names, _, _, library, addresses = struct.unpack_from("<5I", image.data, at)
