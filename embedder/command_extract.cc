@@ -72,7 +72,7 @@ Result<std::vector<std::uint32_t>> SelectArtifacts(const ExtractCommand& command
 }  // namespace
 
 Result<int> RunExtract(const ExtractCommand& command, const OutputStyle& style) {
-  PANNIER_TRY(const OpenedBundle bundle, OpenedBundle::Open(command.bundle).WithContext(Printable(command.bundle)));
+  PANNIER_TRY(const OpenedBundle bundle, OpenedBundle::Open(command.bundle, command.arch).WithContext(Printable(command.bundle)));
   PANNIER_TRY(const std::vector<std::uint32_t> selected,
               SelectArtifacts(command, bundle.reader).WithContext(Printable(command.bundle)));
   if (command.output == "-") {

@@ -55,6 +55,7 @@ std::string SignedSince(ByteView file) { return DetectFormat(file) == FileFormat
 Result<MappedImage> ReadImage(ByteView file) {
   const FileFormat format = DetectFormat(file);
   if (format == FileFormat::kElf) return ReadElfImage(file);
+  if (format == FileFormat::kMachO) return ReadMachOImage(file);
   if (format == FileFormat::kPe) return ReadPeImage(file);
   return {ErrorCode::kUnsupported, StrCat("found ", FormatName(format), ", expected a shared library")};
 }

@@ -67,6 +67,7 @@ std::string SignedSince(ByteView file);
 std::string PeSignedSince(ByteView file);
 
 Result<MappedImage> ReadElfImage(ByteView file);
+Result<MappedImage> ReadMachOImage(ByteView file);
 Result<MappedImage> ReadPeImage(ByteView file);
 
 }  // namespace pannier

@@ -110,13 +110,14 @@ Status TakeSymbols(const Symbols& symbols, const elf::Section* table, HostModel&
     if (fact.section != 0 && fact.section < kFirstReserved && type != kThreadLocal) model.symbols.push_back(fact);
   }
   if (table == nullptr) return {};
-  return CheckCount(StrCat("section ", Printable(table->name), ": symbols"), table->size / entry_size, count);
+  return CheckAgreement(StrCat("section ", Printable(table->name), ": number of symbols"), table->size / entry_size, count);
 }
 
 template <typename Binary>
 void TakeRelocationReach(Binary& binary, HostModel& model) {
   for (const auto& relocation : binary.relocations()) {
-    if (!relocation.has_symbol()) continue;
+    // Without a symbol, newer versions may name the first, which is none.
+    if (!relocation.has_symbol() || relocation.symbol()->size() == 0) continue;
     const auto reach = CheckedAdd(relocation.address(), relocation.symbol()->size());
     if (reach) model.relocation_reach = std::max(model.relocation_reach, *reach);
   }

@@ -4,17 +4,12 @@
 #include <LIEF/PE.hpp>
 #include <LIEF/logging.hpp>
 #include <memory>
-#include <string_view>
 
+#include "embedder/lief_support.h"
 #include "src/text.h"
 
 namespace pannier {
 namespace {
-
-Status Compare(std::string_view what, std::uint64_t of_file, std::uint64_t of_lief) {
-  if (of_file == of_lief) return {};
-  return Malformed(StrCat(what, ": found ", Hex(of_file), ", expected LIEF's ", Hex(of_lief)));
-}
 
 template <typename Binary>
 Status CompareSections(Binary& binary, const PeModel& model) {
@@ -23,13 +18,13 @@ Status CompareSections(Binary& binary, const PeModel& model) {
     if (i == model.sections.size()) break;
     const pe::Section& ours = model.sections[i];
     const std::string name = StrCat("section ", i++, ": ");
-    PANNIER_CHECK_OK(Compare(name + "address", ours.address, theirs.virtual_address()));
-    PANNIER_CHECK_OK(Compare(name + "virtual size", ours.virtual_size, theirs.virtual_size()));
-    PANNIER_CHECK_OK(Compare(name + "raw data's size", ours.raw_size, theirs.sizeof_raw_data()));
-    PANNIER_CHECK_OK(Compare(name + "raw data", ours.raw_offset, theirs.pointerto_raw_data()));
-    PANNIER_CHECK_OK(Compare(name + "characteristics", ours.characteristics, theirs.characteristics()));
+    PANNIER_CHECK_OK(CheckAgreement(name + "address", ours.address, theirs.virtual_address()));
+    PANNIER_CHECK_OK(CheckAgreement(name + "virtual size", ours.virtual_size, theirs.virtual_size()));
+    PANNIER_CHECK_OK(CheckAgreement(name + "raw data's size", ours.raw_size, theirs.sizeof_raw_data()));
+    PANNIER_CHECK_OK(CheckAgreement(name + "raw data", ours.raw_offset, theirs.pointerto_raw_data()));
+    PANNIER_CHECK_OK(CheckAgreement(name + "characteristics", ours.characteristics, theirs.characteristics()));
   }
-  return Compare("number of sections", model.sections.size(), i);
+  return CheckAgreement("number of sections", model.sections.size(), i);
 }
 
 }  // namespace
@@ -40,24 +35,24 @@ Status CompareWithLief(const std::string& path, const PeModel& model) {
   if (binary == nullptr) return Malformed("pe: LIEF cannot parse it");
   const pe::Header& header = model.header;
   const auto& optional = binary->optional_header();
-  PANNIER_CHECK_OK(Compare("pe header", header.signature_offset, binary->dos_header().addressof_new_exeheader()));
-  PANNIER_CHECK_OK(Compare("number of sections", header.section_count, binary->header().numberof_sections()));
-  PANNIER_CHECK_OK(Compare("symbol table", header.symbol_offset, binary->header().pointerto_symbol_table()));
-  PANNIER_CHECK_OK(Compare("size of optional header", header.optional_size, binary->header().sizeof_optional_header()));
-  PANNIER_CHECK_OK(Compare("size of initialized data", header.initialized_size, optional.sizeof_initialized_data()));
-  PANNIER_CHECK_OK(Compare("entry point", header.entry, optional.addressof_entrypoint()));
-  PANNIER_CHECK_OK(Compare("image base", header.image_base, optional.imagebase()));
-  PANNIER_CHECK_OK(Compare("section alignment", header.section_alignment, optional.section_alignment()));
-  PANNIER_CHECK_OK(Compare("file alignment", header.file_alignment, optional.file_alignment()));
-  PANNIER_CHECK_OK(Compare("size of image", header.image_size, optional.sizeof_image()));
-  PANNIER_CHECK_OK(Compare("size of headers", header.headers_size, optional.sizeof_headers()));
-  PANNIER_CHECK_OK(Compare("checksum", header.checksum, optional.checksum()));
+  PANNIER_CHECK_OK(CheckAgreement("pe header", header.signature_offset, binary->dos_header().addressof_new_exeheader()));
+  PANNIER_CHECK_OK(CheckAgreement("number of sections", header.section_count, binary->header().numberof_sections()));
+  PANNIER_CHECK_OK(CheckAgreement("symbol table", header.symbol_offset, binary->header().pointerto_symbol_table()));
+  PANNIER_CHECK_OK(CheckAgreement("size of optional header", header.optional_size, binary->header().sizeof_optional_header()));
+  PANNIER_CHECK_OK(CheckAgreement("size of initialized data", header.initialized_size, optional.sizeof_initialized_data()));
+  PANNIER_CHECK_OK(CheckAgreement("entry point", header.entry, optional.addressof_entrypoint()));
+  PANNIER_CHECK_OK(CheckAgreement("image base", header.image_base, optional.imagebase()));
+  PANNIER_CHECK_OK(CheckAgreement("section alignment", header.section_alignment, optional.section_alignment()));
+  PANNIER_CHECK_OK(CheckAgreement("file alignment", header.file_alignment, optional.file_alignment()));
+  PANNIER_CHECK_OK(CheckAgreement("size of image", header.image_size, optional.sizeof_image()));
+  PANNIER_CHECK_OK(CheckAgreement("size of headers", header.headers_size, optional.sizeof_headers()));
+  PANNIER_CHECK_OK(CheckAgreement("checksum", header.checksum, optional.checksum()));
   std::size_t i = 0;
   for (const auto& theirs : binary->data_directories()) {
     if (i == header.directory_count) break;
     const std::string name = StrCat("data directory ", i, ": ");
-    PANNIER_CHECK_OK(Compare(name + "address", header.directories[i].address, theirs.RVA()));
-    PANNIER_CHECK_OK(Compare(name + "size", header.directories[i].size, theirs.size()));
+    PANNIER_CHECK_OK(CheckAgreement(name + "address", header.directories[i].address, theirs.RVA()));
+    PANNIER_CHECK_OK(CheckAgreement(name + "size", header.directories[i].size, theirs.size()));
     ++i;
   }
   return CompareSections(*binary, model);

@@ -20,16 +20,15 @@ constexpr std::uint64_t LiefNumber(Enum value) {
   return static_cast<std::uint64_t>(value);
 }
 
-// `what` names a number that the file holds at `offset`.
-inline Status CheckAgreement(std::string_view what, std::uint64_t offset, std::uint64_t of_file, std::uint64_t of_lief) {
+inline Status CheckAgreement(std::string_view what, std::uint64_t of_file, std::uint64_t of_lief) {
   if (of_file == of_lief) return {};
-  return Malformed(StrCat(what, " at ", Hex(offset), ": found ", Hex(of_file), ", expected LIEF's ", Hex(of_lief)));
+  return Malformed(StrCat(what, ": found ", Hex(of_file), ", expected LIEF's ", Hex(of_lief)));
 }
 
-// `what` names things of which the file says how many there are.
-inline Status CheckCount(std::string_view what, std::uint64_t of_file, std::uint64_t of_lief) {
+// The same of one of many, which the file has at `offset`.
+inline Status CheckAgreement(std::string_view what, std::uint64_t offset, std::uint64_t of_file, std::uint64_t of_lief) {
   if (of_file == of_lief) return {};
-  return Malformed(StrCat(what, ": found ", of_file, ", expected LIEF's ", of_lief));
+  return CheckAgreement(StrCat(what, " at ", Hex(offset)), of_file, of_lief);
 }
 
 }  // namespace pannier

@@ -34,7 +34,12 @@ struct Arguments {
   VerifyCommand verify;
   std::string bundle;
   std::string output;
+  std::string arch;
 };
+
+void AddArch(CLI::App& command, std::string& arch, const char* what) {
+  command.add_option("--arch", arch, what)->type_name("SLICE");
+}
 
 void AddStyle(CLI::App& command, OutputStyle& style) {
   command.add_flag("--json", style.json, "print one JSON object");
@@ -63,6 +68,9 @@ void AddEmbed(CLI::App& app, Arguments& arguments) {
   command.add_flag("--force", arguments.embed.options.force, "HOST may be a bundle: what it carries is replaced");
   command.add_flag("--drop-signature", arguments.embed.options.drop_signature,
                    "HOST may be signed: leave its signature out, to be signed again afterwards");
+  command.add_flag("--sectionless", arguments.embed.options.sectionless,
+                   "Mach-O without room for a section header: do with a segment alone, which llvm-strip destroys");
+  AddArch(command, arguments.embed.options.arch, "of a fat Mach-O file this slice alone (arm64, x86_64, ...)");
   command.add_flag("--dry-run", arguments.embed.options.dry_run, "print what would change, write nothing");
   AddStyle(command, arguments.style);
 }
@@ -70,6 +78,7 @@ void AddEmbed(CLI::App& app, Arguments& arguments) {
 void AddOthers(CLI::App& app, Arguments& arguments) {
   CLI::App& inspect = *app.add_subcommand("inspect", "show what is inside");
   inspect.add_option("BUNDLE", arguments.bundle)->required();
+  AddArch(inspect, arguments.arch, "the slice of a fat file to show");
   AddStyle(inspect, arguments.style);
 
   CLI::App& extract = *app.add_subcommand("extract", "write artifacts as files, byte for byte");
@@ -78,6 +87,7 @@ void AddOthers(CLI::App& app, Arguments& arguments) {
   extract.add_option("-o,--output", arguments.extract.output, "folder; - writes one artifact to stdout")
       ->type_name("DIR")
       ->required();
+  AddArch(extract, arguments.extract.arch, "the slice of a fat file to extract from");
   AddStyle(extract, arguments.style);
 
   CLI::App& verify = *app.add_subcommand("verify", "check every byte against the digests; exit status 1 on any difference");
@@ -86,11 +96,13 @@ void AddOthers(CLI::App& app, Arguments& arguments) {
   verify.add_option("--threads", arguments.verify.threads, "0 (default): one for each processor")
       ->type_name("N")
       ->check(CLI::Range(0U, 1024U).description(""));
+  AddArch(verify, arguments.verify.arch, "of a fat file this slice alone");
   AddStyle(verify, arguments.style);
 
   CLI::App& restore = *app.add_subcommand("restore", "give back the original library, byte for byte");
   restore.add_option("BUNDLE", arguments.bundle, "the bundle, replaced unless -o is given")->required();
   restore.add_option("-o,--output", arguments.output, "write the library here")->type_name("OUT");
+  AddArch(restore, arguments.arch, "of a fat file this slice alone");
   AddStyle(restore, arguments.style);
 }
 
@@ -106,10 +118,10 @@ Result<int> Run(const CLI::App& app, Arguments& arguments) {
     if (artifacts.empty()) return {ErrorCode::kInvalidArgument, "nothing to embed; give --graph, --params or --artifact"};
     return RunEmbed(arguments.embed, arguments.style);
   }
-  if (app.got_subcommand("inspect")) return RunInspect(arguments.bundle, arguments.style);
+  if (app.got_subcommand("inspect")) return RunInspect(arguments.bundle, arguments.arch, arguments.style);
   if (app.got_subcommand("extract")) return RunExtract(arguments.extract, arguments.style);
   if (app.got_subcommand("verify")) return RunVerify(arguments.verify, arguments.style);
-  return RunRestore(arguments.bundle, arguments.output, arguments.style);
+  return RunRestore(arguments.bundle, arguments.output, arguments.arch, arguments.style);
 }
 
 int Main(int argc, char** argv) {

@@ -374,7 +374,8 @@ TEST_CASE("files of other formats") {
   CHECK(found("") == "found a file of unknown format, expected a shared library");
   CHECK(found("!<arch>\nlib.o/") == "found a static archive, expected a shared library");
   CHECK(found("MZ\x90") == "dos header: found 3 bytes, expected 64");
-  CHECK(found("\xcf\xfa\xed\xfe") == "found a Mach-O file, expected a shared library");
+  CHECK(found("\xcf\xfa\xed\xfe") == "mach header: found 4 bytes, expected 32");
+  CHECK(found("\xfe\xed\xfa\xcf") == "found a big-endian Mach-O file (PowerPC), expected a little-endian one");
   CHECK(found("\x7f"
               "ELF") == "elf header: found 4 bytes, expected at least 16");
   CHECK(found(std::string_view("\x7f"
