@@ -3,8 +3,8 @@
 
 #include <algorithm>
 
-#include "embedder/image.h"
 #include "embedder/fat_bundle.h"
+#include "embedder/image.h"
 #include "src/byte_source.h"
 #include "src/format.h"
 #include "src/macho_file.h"
