@@ -26,6 +26,7 @@ std::string KindText(format::ArtifactKind kind) {
 
 std::string CodecName(Codec codec) {
   if (codec == Codec::kStore) return "store";
+  if (codec == Codec::kPlanes) return "planes";
   return codec == Codec::kZstd ? "zstd" : StrCat("unknown (", static_cast<unsigned>(codec), ")");
 }
 

@@ -33,6 +33,13 @@ struct HostFile {
   MappedFile mapped;
 
   const FileSource& source() const { return restored ? *restored : *original; }
+
+  // Windows replaces no file that is open or mapped.
+  void Close() {
+    mapped = MappedFile();
+    restored.reset();
+    original.reset();
+  }
 };
 
 Status OpenHost(const std::string& path, const std::string& target, bool force, HostFile& host) {
@@ -268,6 +275,7 @@ Result<EmbedSummary> Embed(const std::string& host_path, const std::vector<Named
       PANNIER_CHECK_OK(file.original->CheckUnchanged().WithContext(Printable(host_path)));
       Status read = is_fat ? ReadBackFat(*out, bundle_size, embedded, threads) : ReadBackFile(*out, embedded.front(), threads);
       PANNIER_CHECK_OK(std::move(read).WithContext("reading back what was written"));
+      file.Close();
       return out->Commit();
     };
     PANNIER_CHECK_OK(finish().WithContext(Printable(target)));

@@ -2,14 +2,16 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
-#include <csignal>
+#include <algorithm>
 #include <cstdio>
 #include <exception>
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "embedder/commands.h"
+#include "embedder/system.h"
 #include "src/text.h"
 
 namespace pannier {
@@ -48,7 +50,7 @@ void AddStyle(CLI::App& command, OutputStyle& style) {
 
 void AddEmbed(CLI::App& app, Arguments& arguments) {
   const std::map<std::string, CodecChoice> codecs = {
-      {"auto", CodecChoice::kAuto}, {"store", CodecChoice::kStore}, {"zstd", CodecChoice::kZstd}};
+      {"auto", CodecChoice::kAuto}, {"store", CodecChoice::kStore}, {"zstd", CodecChoice::kZstd}, {"planes", CodecChoice::kPlanes}};
   CLI::App& command = *app.add_subcommand("embed", "put graph, params and other files into a shared library");
   command.add_option("HOST", arguments.embed.host, "the library, replaced unless -o is given")->required();
   command.add_option("--graph", arguments.graph, "graph JSON")->type_name("FILE");
@@ -56,7 +58,7 @@ void AddEmbed(CLI::App& app, Arguments& arguments) {
   command.add_option("--artifact", arguments.others, "another file, under a name (may be repeated)")->type_name("NAME=FILE");
   command.add_option("-o,--output", arguments.embed.output, "write the bundle here")->type_name("OUT");
   EncodeOptions& encode = arguments.embed.options.encode;
-  command.add_option("--codec", encode.codec, "auto (default), store or zstd")
+  command.add_option("--codec", encode.codec, "auto (default), store, zstd or planes")
       ->type_name("CODEC")
       ->transform(CLI::CheckedTransformer(codecs).description(""));
   command.add_option("--level", encode.level, "zstd's level, 1 to 22 (default 3)")
@@ -124,7 +126,7 @@ Result<int> Run(const CLI::App& app, Arguments& arguments) {
   return RunRestore(arguments.bundle, arguments.output, arguments.arch, arguments.style);
 }
 
-int Main(int argc, char** argv) {
+int Main(std::vector<std::string> words) {
   CLI::App app("A TVM model's graph and parameters inside its compiled library: one file to ship.", "pannier");
   app.set_version_flag("--version", "pannier " PANNIER_VERSION);
   app.require_subcommand(1);
@@ -132,7 +134,9 @@ int Main(int argc, char** argv) {
   AddEmbed(app, arguments);
   AddOthers(app, arguments);
   try {
-    app.parse(argc, argv);
+    std::reverse(words.begin(), words.end());  // as CLI11 wants them, without the program's name
+    if (!words.empty()) words.pop_back();
+    app.parse(std::move(words));
   } catch (const CLI::Success& success) {
     return app.exit(success);
   } catch (const CLI::ParseError& error) {
@@ -149,10 +153,9 @@ int Main(int argc, char** argv) {
 }  // namespace pannier
 
 int main(int argc, char** argv) {
-  // A file that grows beyond the user's limit is an error with a message, not the end of the process.
-  std::signal(SIGXFSZ, SIG_IGN);
   try {
-    return pannier::Main(argc, argv);
+    pannier::PrepareProcess();
+    return pannier::Main(pannier::Arguments(argc, argv));
   } catch (const std::exception& error) {  // out of memory, for one
     std::fprintf(stderr, "pannier: %s\n", error.what());
     return pannier::kExitRefused;

@@ -123,11 +123,15 @@ Status RestoreFile(const FileSource& source, std::string_view arch, OutputFile& 
 }
 
 Status Restore(const std::string& path, const std::string& target, std::string_view arch) {
-  auto run = [&]() -> Status {
+  auto restore = [&]() -> Result<OutputFile> {
     PANNIER_TRY(const FileSource bundle, FileSource::Open(path));
     PANNIER_TRY(OutputFile out, OutputFile::Create(target, &bundle));
     PANNIER_CHECK_OK(RestoreFile(bundle, arch, out));
-    return out.Commit();
+    return out;
+  };
+  auto run = [&]() -> Status {
+    PANNIER_TRY(OutputFile out, restore());
+    return out.Commit();  // now that the bundle is closed: Windows replaces no file that is open or mapped
   };
   return run().WithContext(Printable(path));
 }

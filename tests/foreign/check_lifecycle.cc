@@ -238,14 +238,11 @@ int Main(int argc, char** argv) {
     return 2;
   }
   const std::string bytes = ReadAll(argv[1]);
-  const fs::path folder = fs::path(argv[5]) / "check_lifecycle.tmp";
-  fs::remove_all(ForOwnUse(folder));
-  fs::create_directories(folder);
+  const fs::path folder = fs::absolute(argv[5]);
   CheckSharing(argv[1], argv[2]);
   CheckNames(bytes, folder);
   CheckWithinFiles(bytes, OpenBundle(argv[2]), folder);
   CheckRefusals(bytes, argv[3], argv[4], folder);
-  fs::remove_all(ForOwnUse(folder));
   std::printf("lifecycle: %d wrong\n", failures);
   return failures == 0 ? 0 : 1;
 }
