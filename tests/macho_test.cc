@@ -6,6 +6,7 @@
 #include <catch2/catch_test_macros.hpp>
 #include <cstdint>
 #include <cstring>
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -227,6 +228,7 @@ TEST_CASE("header room: fewer section headers, then commands that nobody needs, 
   CHECK(sectionless->notes ==
         std::vector<std::string>{"the segment has no section: llvm-strip and llvm-install-name-tool destroy it"});
   CHECK(OpenBundle(folder / "model.dylib").artifact("labels").bytes().size() == 1);
+  RoundTrip(folder, BuildMachO(spec), options);
   spec.slack = 31;
   CHECK(TryEmbed(folder, BuildMachO(spec), options, artifacts).status().message() ==
         folder / "lib.dylib" +
@@ -444,6 +446,20 @@ TEST_CASE("fat files, 32- and 64-bit: every slice or one, restored byte for byte
         folder / "lib.dylib" + ": found no slice ppc");
 }
 
+TEST_CASE("a library of 4 GiB and more is refused before anything is written") {
+  const Folder folder;
+  WriteFile(folder / "blob", "");
+  std::filesystem::resize_file(folder / "blob", std::uint64_t{5} << 30);
+  EmbedOptions options;
+  options.encode.codec = CodecChoice::kStore;
+  const Result<EmbedSummary> summary = TryEmbed(folder, BuildMachO({}), options, {{"blob", folder / "blob"}});
+  CHECK(summary.status().code() == ErrorCode::kLimit);
+  CHECK(summary.status().message() ==
+        "found 5368709120 bytes to embed, expected at most 4294918112 (the library's format holds no more); embed less, or "
+        "compress it "
+        "with --codec zstd");
+}
+
 TEST_CASE("every flipped byte of a Mach-O bundle is found, thin and fat") {
   const Folder folder;
   MachOSpec x86;
@@ -593,7 +609,7 @@ TEST_CASE("damaged Mach-O files are errors with the exact reason") {
       {7, 3, 1, "fat header: slice cpu 0x0 subtype 0x0: found offset 0x0, expected at least 0x44"},
       {16, 0xff, 1, "fat header: slice x86_64: found "},
       {27, 31, 1, "fat header: slice x86_64: alignment: found 2^31, expected at most 2^30"},
-      {37, 0, 1, "fat header: slice x86_64: found offset 0x4000, expected at least "},
+      {37, 0, 1, "fat header: slice x86_64: found offset 0x8000, expected at least "},
   };
   for (const Damage& damage : fat_damages) {
     Bytes bad = fat;
