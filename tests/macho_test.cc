@@ -182,17 +182,21 @@ TEST_CASE("header room: fewer section headers, then commands that nobody needs, 
   const std::string source = "left out for the room: LC_SOURCE_VERSION";
   const std::string starts = "left out for the room: an empty LC_FUNCTION_STARTS";
   const std::string tools = "left out for the room: the tools' versions in LC_BUILD_VERSION";
+  const std::string unsignable =
+      "no room is left for a code signature's load command; to sign it, link it again with -Wl,-headerpad,0x400";
   const Step steps[] = {
-      {72 + 80 * 8, {"__anchor", "__graph", "__params", "__labels", "__index", "__undo", "__manifest", "__sig"}, {}},
-      {72 + 80 * 7, {"__anchor", "__graph", "__params", "__labels", "__meta"}, {}},
-      {72 + 80 * 5, {"__anchor", "__graph", "__params", "__labels", "__meta"}, {}},
-      {72 + 80 * 4, {"__anchor", "__graph", "__extra", "__meta"}, {}},
-      {72 + 80 * 3, {"__anchor", "__extra", "__meta"}, {}},
-      {72 + 80 * 3 - 1, {"__tvm"}, {}},
-      {72 + 80, {"__tvm"}, {}},
-      {72 + 80 - 16, {"__tvm"}, {source}},
-      {72 + 80 - 32, {"__tvm"}, {source, starts}},
-      {72 + 80 - 40, {"__tvm"}, {source, starts, tools}},
+      {88 + 80 * 8, {"__anchor", "__graph", "__params", "__labels", "__index", "__undo", "__manifest", "__sig"}, {}},
+      {88 + 80 * 7, {"__anchor", "__graph", "__params", "__labels", "__meta"}, {}},
+      {88 + 80 * 5, {"__anchor", "__graph", "__params", "__labels", "__meta"}, {}},
+      {88 + 80 * 4, {"__anchor", "__graph", "__extra", "__meta"}, {}},
+      {88 + 80 * 3, {"__anchor", "__extra", "__meta"}, {}},
+      {88 + 80 * 3 - 1, {"__tvm"}, {}},
+      {88 + 80, {"__tvm"}, {}},
+      {88 + 80 - 16, {"__tvm"}, {source}},
+      {88 + 80 - 32, {"__tvm"}, {source, starts}},
+      {88 + 80 - 40, {"__tvm"}, {source, starts, tools}},
+      {72 + 80 - 32, {"__tvm"}, {source, starts, unsignable}},
+      {72 + 80 - 40, {"__tvm"}, {source, starts, tools, unsignable}},
   };
   for (const Step& step : steps) {
     CAPTURE(step.slack);

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""A second reader of pannier's bundles, written from docs/format.md alone: lists, extracts and checks one bundle (ELF, Mach-O).
+"""A second reader of pannier's bundles, written from docs/format.md alone: lists, extracts and checks one bundle (ELF, Mach-O,
+PE).
 
 usage: tiny_reader.py BUNDLE list | extract NAME | check      (zstd content needs the zstd command; of a fat file: its first slice
                                                                that is a bundle, but check takes them all)
@@ -90,11 +91,8 @@ def planes(stored, size):
 class Bundle:
     def __init__(self, data):
         self.data = data
-        self.format = 1 if data[:4] == b"\x7fELF" else 2
-        if self.format == 1:
-            self.read_elf()
-        else:
-            self.read_macho()
+        self.format = 1 if data[:4] == b"\x7fELF" else 3 if data[:2] == b"MZ" else 2
+        [self.read_elf, self.read_macho, self.read_pe][self.format - 1]()
         self.find_anchor()
         anchor = self.anchor_bytes
         assert anchor[:12] == MAGIC and struct.unpack_from("<H", anchor, 12)[0] == 1, "not a bundle of version 1"
@@ -152,6 +150,43 @@ class Bundle:
                 self.macho_segments.append((name, kind, address, memory, offset, filesize, most, protection, flags, found))
                 self.segments.append((1, 4 * (protection & 1), offset, address, filesize, memory))
             at += size
+
+    def read_pe(self):
+        data = self.data
+        signature, = struct.unpack_from("<I", data, 60)
+        assert data[signature:signature + 4] == b"PE\0\0", "no PE header"
+        self.pe_machine, count, _, symbols, symbol_count, size, self.characteristics = struct.unpack_from("<2H3I2H", data, signature + 4)
+        optional = signature + 24
+        self.magic, = struct.unpack_from("<H", data, optional)
+        self.entry, = struct.unpack_from("<I", data, optional + 16)
+        self.image_base, = struct.unpack_from("<Q", data, optional + 24) if self.magic == 0x20B else struct.unpack_from("<I", data, optional + 28)
+        self.section_alignment, file_alignment = struct.unpack_from("<2I", data, optional + 32)
+        self.subsystem, self.dll_characteristics = struct.unpack_from("<2H", data, optional + 68)
+        first = optional + (112 if self.magic == 0x20B else 96)
+        present = min(struct.unpack_from("<I", data, first - 4)[0], 16)
+        self.directories = [struct.unpack_from("<2I", data, first + 8 * i) for i in range(present)] + [(0, 0)] * (16 - present)
+        strings = symbols + 18 * symbol_count
+        self.named, self.segments, self.pe_sections = [], [], []
+        for i in range(count):
+            name, memory, address, raw_size, raw, _, _, _, _, flags = struct.unpack_from("<8s6I2HI", data, optional + size + 40 * i)
+            name = name.rstrip(b"\0").decode(errors="replace")
+            if name[:1] == "/" and name[1:].isdecimal() and symbols:
+                start = strings + int(name[1:])
+                name = data[start:data.index(b"\0", start)].decode(errors="replace")
+            raw_size = raw_size if raw else 0
+            pages = -(-(memory or raw_size) // self.section_alignment) * self.section_alignment
+            self.segments.append((1, 4 if flags & 0x40000000 else 0, raw, address, min(raw_size, pages), memory))
+            self.pe_sections.append((name, flags, address, min(memory, raw_size), memory, raw, raw_size))
+        address, size = self.directories[6]
+        at = next((raw + address - a for _, _, a, n, _, raw, _ in self.pe_sections if size and a <= address and address + size <= a + n), None)
+        entries = [] if at is None else [struct.unpack_from("<5I", data, at + i)[4] for i in range(4, size - size % 28, 28)]
+        places = [self.entry, *(a for i, (a, _) in enumerate(self.directories) if a and i != 4), *(a for a in entries if a)]
+        while self.pe_sections:  # without the debug sections at the end
+            name, flags, address, _, memory, raw, raw_size = self.pe_sections[-1]
+            is_debug = flags & 0x02000000 and name.startswith((".debug", ".zdebug", ".stab", ".gnu_debuglink")) and raw % file_alignment == 0
+            if not is_debug or any(address <= place < address + max(memory, raw_size) for place in places):
+                break
+            self.pe_sections.pop()
 
     def find_anchor(self):
         self.mapped = True
@@ -284,6 +319,14 @@ class Bundle:
         out = struct.pack(">3I", 0xFADE0CC0, 12 + len(out), 1 + blobs) + out
         return out + bytes(-len(out) % 16)
 
+    def checksum(self, at):
+        """PE's CheckSum, which stands at `at`"""
+        data = self.data[:at] + bytes(4) + self.data[at + 4:] + bytes(len(self.data) % 2)
+        total = sum(struct.unpack(f"<{len(data) // 2}H", data))
+        while total >> 16:
+            total = (total & 0xFFFF) + (total >> 16)
+        return struct.pack("<I", total + len(self.data))
+
     def check(self):
         """every byte of the file: what belongs to a part has its digest, what belongs to none is zero"""
         covered = [(self.anchor, 128), (self.place(".tvm.manifest", self.manifest_offset, self.manifest_size), self.manifest_size),
@@ -293,11 +336,13 @@ class Bundle:
         without_derived = bytearray(self.data)
         for kind, at, size, parameters in derived:
             without_derived[at:at + size] = bytes(size)
-            assert kind == 2 and self.data[at:at + size] == self.code_signature(at, parameters), "code signature"
-            covered.append((at, size))
+            expected = {1: lambda: self.checksum(at), 2: lambda: self.code_signature(at, parameters)}[kind]()
+            assert self.data[at:at + size] == expected, "checksum" if kind == 1 else "code signature"
         host = Table(self.manifest.data, self.manifest.follow(13))
+        pieces = self.host_pieces(host)
+        covered += [(at, size) for _, at, size, _ in derived if not any(p <= at and at + size <= p + n for _, n, p in pieces)]
         digests, chunk, number = self.indexed(host, 3), host.number(2, "I"), 0
-        for _, size, start in self.host_pieces(host):
+        for _, size, start in pieces:
             for at in range(start, start + size, chunk):
                 part = without_derived[at:min(at + chunk, start + size)]
                 assert sha256(part) == digests[number:number + 32], f"host at {at:#x}"
@@ -306,7 +351,7 @@ class Bundle:
         assert number == len(digests), "host digests"
         for part in self.manifest.tables(12):
             name, size = part.text(0), part.number(2)
-            at = self.anchor + part.number(1)
+            at = (self.anchor + part.number(1)) % 2**64
             if not self.mapped and (name, size) in [(n, s) for n, _, s in self.named if n.startswith(".tvm.")]:
                 at = self.place(name, part.number(1), size)
             assert sha256(self.data[at:at + size]) == part.raw(3, 32), name
@@ -344,6 +389,14 @@ class Bundle:
         if self.format == 1:
             found = [(kind, flags, vaddr, filesz, memsz) for kind, flags, _, vaddr, filesz, memsz in self.segments]
             header = self.data[:16] + struct.pack("<HHIQ", *self.machine, self.flags, self.entry)
+        elif self.format == 3:
+            found = []
+            for _, flags, address, both, memory, _, _ in self.pe_sections:
+                found.append((1, flags & ~(0x00F00000 | (0 if flags & 0x20000000 else 0x80000000)), address, both, memory))
+            header = struct.pack("<4HQHHIQ", self.magic, self.subsystem, self.dll_characteristics, 0, self.image_base,
+                                 self.characteristics & ~0x020C, self.pe_machine, self.section_alignment, self.entry)
+            headers = b"".join(struct.pack("<2I", *(d if i != 4 else (0, 0))) for i, d in enumerate(self.directories))
+            assert headers == bytes(image.vector(8, "B")), "data directories"
         else:
             found = []
             for name, kind, address, memory, _, filesize, most, protection, flags, sections in self.macho_segments:
@@ -360,7 +413,7 @@ class Bundle:
             address, size, gap, digest = struct.unpack_from("<QQQ32s", spans, i)
             offset = next(o + address - v for kind, _, o, v, n, _ in self.segments if kind == 1 and v <= address and address + size <= v + n)
             data = self.data[offset:offset + size]
-            assert sha256(data) == digest or (gap and not any(data)), f"image at {address:#x}"
+            assert sha256(data) == digest or (gap and set(data) in ({0}, {0xCC})), f"image at {address:#x}"
 
 
     def canonical_commands(self):
