@@ -22,10 +22,26 @@ endif()
 find_program(PANNIER_FLATC flatc DOC "FlatBuffers' compiler, of the headers' version" REQUIRED NO_CMAKE_FIND_ROOT_PATH)
 find_path(PANNIER_FLATBUFFERS_INCLUDE flatbuffers/flatbuffers.h DOC "The folder that has flatbuffers/flatbuffers.h" REQUIRED
   NO_CMAKE_FIND_ROOT_PATH)
-# The folder is often /usr/include, which a cross compiler must not see; the link shows it FlatBuffers' headers and nothing else.
-set(PANNIER_FLATBUFFERS_LINK "${PROJECT_BINARY_DIR}/flatbuffers")
-file(MAKE_DIRECTORY "${PANNIER_FLATBUFFERS_LINK}")
-file(CREATE_LINK "${PANNIER_FLATBUFFERS_INCLUDE}/flatbuffers" "${PANNIER_FLATBUFFERS_LINK}/flatbuffers" SYMBOLIC COPY_ON_ERROR)
+
+# pannier_link_headers(INCLUDE NAME): a folder that has INCLUDE/NAME and nothing else, as PANNIER_NAME_LINK. INCLUDE is often
+# /usr/include, which a cross compiler must not see.
+function(pannier_link_headers include name)
+  set(folder "${PROJECT_BINARY_DIR}/headers/${name}")
+  file(MAKE_DIRECTORY "${folder}")
+  file(CREATE_LINK "${include}/${name}" "${folder}/${name}" SYMBOLIC COPY_ON_ERROR)
+  string(TOUPPER "${name}" upper)
+  set(PANNIER_${upper}_LINK "${folder}" PARENT_SCOPE)
+endfunction()
+pannier_link_headers("${PANNIER_FLATBUFFERS_INCLUDE}" flatbuffers)
+
+# pannier_host_headers(TARGET NAME): a library that is headers alone, this machine's folder NAME, as an imported target.
+function(pannier_host_headers target name)
+  string(TOUPPER "${name}" upper)
+  find_path(PANNIER_${upper}_INCLUDE NAMES "${name}" DOC "The folder that has ${name}'s headers" REQUIRED NO_CMAKE_FIND_ROOT_PATH)
+  pannier_link_headers("${PANNIER_${upper}_INCLUDE}" "${name}")
+  add_library(${target} INTERFACE IMPORTED GLOBAL)
+  target_include_directories(${target} INTERFACE "${PANNIER_${upper}_LINK}")
+endfunction()
 
 # pannier_flatbuffers(TARGET SCHEMA): makes SCHEMA_generated.h in the build tree, a system header to whoever uses TARGET.
 function(pannier_flatbuffers target schema)

@@ -1,8 +1,15 @@
 # LIEF under one name, pannier_lief, whatever the installed version (0.12 to 1.0) calls its target.
-list(APPEND CMAKE_PREFIX_PATH "${PANNIER_DEPENDENCIES_DIR}/lief-0.12.3")
+set(lief_prefix "${PANNIER_DEPENDENCIES_DIR}/lief-0.12.3")
+set(lief_options "")
+if(CMAKE_CROSSCOMPILING)
+  string(APPEND lief_prefix "-${PANNIER_TRIPLE}")
+  set(lief_options --toolchain "${CMAKE_TOOLCHAIN_FILE}" "-DPANNIER_TRIPLE=${PANNIER_TRIPLE}" ${PANNIER_LIEF_OPTIONS})
+  list(APPEND CMAKE_FIND_ROOT_PATH "${lief_prefix}")
+endif()
+list(APPEND CMAKE_PREFIX_PATH "${lief_prefix}")
 find_package(LIEF QUIET)
 if(NOT LIEF_FOUND AND PANNIER_BUILD_LIEF)
-  execute_process(COMMAND "${PROJECT_SOURCE_DIR}/cmake/build_lief.sh" "${PANNIER_DEPENDENCIES_DIR}/lief-0.12.3" COMMAND_ERROR_IS_FATAL ANY)
+  execute_process(COMMAND "${PROJECT_SOURCE_DIR}/cmake/build_lief.sh" "${lief_prefix}" ${lief_options} COMMAND_ERROR_IS_FATAL ANY)
   find_package(LIEF QUIET)
 endif()
 

@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
 # Builds LIEF 0.12.3 from its PyPI source, for machines where find_package(LIEF) finds none. About 4 minutes on 2 cores.
 #
-# usage: cmake/build_lief.sh [PREFIX]     (build/deps/lief-0.12.3 unless given)
+# usage: cmake/build_lief.sh [PREFIX [CMAKE_OPTIONS...]]     (build/deps/lief-0.12.3 unless given)
+#
+# For another machine: PREFIX --toolchain FILE ... (cmake/windows-cross.cmake).
 #
 # 0.12.3 is the newest release whose source is on PyPI. A second run finds its work done.
 set -euo pipefail
@@ -25,6 +27,7 @@ readonly options=(
   -DLIEF_PYTHON_API=OFF -DLIEF_C_API=OFF -DLIEF_EXAMPLES=OFF -DLIEF_TESTS=OFF -DLIEF_DOC=OFF
   -DLIEF_ENABLE_JSON=OFF -DLIEF_LOGGING=OFF -DLIEF_LOGGING_DEBUG=OFF
   -DLIEF_USE_CCACHE=OFF
+  "${@:2}"
 )
 readonly wanted="LIEF $version ${options[*]}"
 

@@ -35,8 +35,8 @@ Status StreamArtifact(const MappedFile& file, const BundleReader& reader, const 
       const std::uint64_t count = std::min(step, content.chunk_count() - first);
       const std::uint64_t bytes = (count - 1) * chunk_size + content.chunk_bytes(first + count - 1);
       window.resize(static_cast<std::size_t>(bytes));
-      PANNIER_CHECK_OK(ParallelFor(count, threads, [&](std::uint64_t i) -> Status {
-        PANNIER_CHECK_OK(content.DecodeChunk(first + i, window.data() + i * chunk_size, true));
+      PANNIER_CHECK_OK(ParallelForWith<ChunkDecoder>(count, threads, [&](ChunkDecoder& decoder, std::uint64_t i) -> Status {
+        PANNIER_CHECK_OK(content.DecodeChunk(first + i, window.data() + i * chunk_size, true, decoder));
         PANNIER_TRY(const ByteView stored, content.Stored(first + i));
         file.Release(stored);
         return {};

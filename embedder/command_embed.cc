@@ -28,7 +28,11 @@ nlohmann::json ToJson(const std::string& target, const EmbedSummary& summary, bo
   for (const PlannedSection& section : summary.sections) {
     sections.push_back({{"name", section.name}, {"payload_offset", section.offset}, {"bytes", section.size}});
   }
+  nlohmann::json slices = nlohmann::json::array();
+  for (const EmbedSummary& slice : summary.slices) slices.push_back(ToJson(target, slice, dry_run));
   return {{"bundle", target},
+          {"arch", summary.arch},
+          {"slices", slices},
           {"written", !dry_run},
           {"host_bytes", summary.host_size},
           {"bundle_bytes", summary.bundle_size},
@@ -65,6 +69,10 @@ void PrintSummary(const std::string& target, const EmbedSummary& summary, bool d
         "  in the file only, not mapped by the OS: {}\n  (the loader reads it from the file; llvm-strip and eu-strip remove it)\n",
         summary.why_not_mapped);
   }
+  for (const EmbedSummary& slice : summary.slices) {
+    fmt::print("  slice {:<8} {} (host {}, {} of its bytes changed)\n", Printable(slice.arch), HumanSize(slice.bundle_size),
+               HumanSize(slice.host_size), slice.host_bytes_changed);
+  }
   for (const std::string& note : summary.notes) fmt::print("  {}\n", note);
   if (dry_run) PrintPlan(summary);
 }
@@ -95,9 +103,9 @@ Result<int> RunEmbed(const EmbedCommand& command, const OutputStyle& style) {
   return kExitDone;
 }
 
-Result<int> RunRestore(const std::string& bundle, const std::string& output, const OutputStyle& style) {
+Result<int> RunRestore(const std::string& bundle, const std::string& output, const std::string& arch, const OutputStyle& style) {
   const std::string target = output.empty() ? bundle : output;
-  PANNIER_CHECK_OK(Restore(bundle, target));
+  PANNIER_CHECK_OK(Restore(bundle, target, arch));
   if (style.json) {
     fmt::print("{}\n", nlohmann::json{{"restored", target}}.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
   } else if (!style.quiet) {

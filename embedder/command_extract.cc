@@ -1,8 +1,6 @@
 // `pannier extract`.
 #include <fmt/format.h>
-#include <unistd.h>
 
-#include <cerrno>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -11,22 +9,13 @@
 #include "embedder/commands.h"
 #include "embedder/opened_bundle.h"
 #include "embedder/output_file.h"
+#include "embedder/system.h"
 #include "embedder/terminal.h"
 #include "src/format.h"
 #include "src/text.h"
 
 namespace pannier {
 namespace {
-
-Status WriteToStdout(ByteView bytes) {
-  while (!bytes.empty()) {
-    const ssize_t written = write(STDOUT_FILENO, bytes.data(), bytes.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) return SystemError("stdout", errno);
-    bytes = ByteView(bytes.data() + written, bytes.size() - static_cast<std::size_t>(written));
-  }
-  return {};
-}
 
 // graph as STEM.json, params as STEM.params, others under their names, which hold no slash (IsArtifactName).
 std::string FileName(const std::string& bundle, std::string_view artifact) {
@@ -72,7 +61,7 @@ Result<std::vector<std::uint32_t>> SelectArtifacts(const ExtractCommand& command
 }  // namespace
 
 Result<int> RunExtract(const ExtractCommand& command, const OutputStyle& style) {
-  PANNIER_TRY(const OpenedBundle bundle, OpenedBundle::Open(command.bundle).WithContext(Printable(command.bundle)));
+  PANNIER_TRY(const OpenedBundle bundle, OpenedBundle::Open(command.bundle, command.arch).WithContext(Printable(command.bundle)));
   PANNIER_TRY(const std::vector<std::uint32_t> selected,
               SelectArtifacts(command, bundle.reader).WithContext(Printable(command.bundle)));
   if (command.output == "-") {
@@ -85,6 +74,7 @@ Result<int> RunExtract(const ExtractCommand& command, const OutputStyle& style) 
   std::set<std::string> file_names;
   for (const std::uint32_t i : selected) {
     const std::string name = FileName(command.bundle, ToText(bundle.reader.artifact(i).name()));
+    PANNIER_CHECK_OK(CheckFileName(name).WithContext(Printable(command.bundle)));
     if (!file_names.insert(name).second) {
       return {ErrorCode::kInvalidArgument,
               StrCat(Printable(command.bundle), ": two artifacts would become ", Printable(name), "; extract them one by one")};
@@ -96,7 +86,8 @@ Result<int> RunExtract(const ExtractCommand& command, const OutputStyle& style) 
   nlohmann::json files = nlohmann::json::array();
   for (const std::uint32_t i : selected) {
     const format::Artifact& artifact = bundle.reader.artifact(i);
-    const std::string path = (std::filesystem::path(command.output) / FileName(command.bundle, ToText(artifact.name()))).string();
+    const std::string path =
+        (std::filesystem::path(command.output) / FileName(command.bundle, ToText(artifact.name()))).generic_string();
     PANNIER_CHECK_OK(ExtractToFile(bundle, artifact, path).WithContext(Printable(command.bundle)));
     if (style.json) {
       files.push_back({{"artifact", ToText(artifact.name())},

@@ -26,6 +26,7 @@ std::string KindText(format::ArtifactKind kind) {
 
 std::string CodecName(Codec codec) {
   if (codec == Codec::kStore) return "store";
+  if (codec == Codec::kPlanes) return "planes";
   return codec == Codec::kZstd ? "zstd" : StrCat("unknown (", static_cast<unsigned>(codec), ")");
 }
 
@@ -145,8 +146,8 @@ void Print(const nlohmann::json& json) {
 
 }  // namespace
 
-Result<int> RunInspect(const std::string& path, const OutputStyle& style) {
-  PANNIER_TRY(const OpenedBundle bundle, OpenedBundle::Open(path).WithContext(Printable(path)));
+Result<int> RunInspect(const std::string& path, const std::string& arch, const OutputStyle& style) {
+  PANNIER_TRY(const OpenedBundle bundle, OpenedBundle::Open(path, arch).WithContext(Printable(path)));
   PANNIER_TRY(const nlohmann::json json, Describe(bundle, path).WithContext(Printable(path)));
   if (style.json) {
     fmt::print("{}\n", json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));

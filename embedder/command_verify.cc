@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "embedder/commands.h"
+#include "embedder/fat_bundle.h"
 #include "embedder/opened_bundle.h"
 #include "embedder/terminal.h"
 #include "embedder/verify.h"
@@ -15,12 +16,26 @@ namespace {
 // Damage that stops the bundle from being opened at all fails the check, too; a file that never was one is bad input.
 bool IsDamage(ErrorCode code) { return code == ErrorCode::kMalformed || code == ErrorCode::kDigestMismatch; }
 
+Result<bool> IsFat(const std::string& path) {
+  PANNIER_TRY(const MappedFile file, MappedFile::Open(path));
+  return macho::HasFatMagic(file.bytes());
+}
+
+// A fat file as a whole, with the digest of the bundle that a loader would take.
+Result<VerifyReport> CheckFat(const VerifyCommand& command) {
+  PANNIER_TRY(const FileSource source, FileSource::Open(command.bundle));
+  PANNIER_TRY(const FatBundle fat, FatBundle::Open(source.fd(), source.size()));
+  return command.image ? VerifyFatImages(fat, command.threads) : VerifyFat(fat, command.threads);
+}
+
 Result<VerifyReport> Check(const VerifyCommand& command, std::string& digest) {
-  Result<OpenedBundle> bundle = OpenedBundle::Open(command.bundle);
+  PANNIER_TRY(const bool is_fat, IsFat(command.bundle));
+  Result<OpenedBundle> bundle = OpenedBundle::Open(command.bundle, command.arch);
   Result<VerifyReport> report = [&]() -> Result<VerifyReport> {
     if (!bundle.ok()) return bundle.TakeStatus();
     digest = command.image ? ToDigest(*bundle->reader.manifest().image()->sha256()).Hex()
                            : bundle->reader.anchor().manifest_sha256.Hex();
+    if (is_fat && command.arch.empty()) return CheckFat(command);
     return command.image ? VerifyImage(bundle->file, bundle->reader, command.threads)
                          : VerifyFile(bundle->file, bundle->reader, command.threads);
   }();

@@ -28,24 +28,27 @@ struct EmbedCommand {
 };
 Result<int> RunEmbed(const EmbedCommand& command, const OutputStyle& style);
 
-Result<int> RunInspect(const std::string& bundle, const OutputStyle& style);
+// `arch`: of a fat file that slice; empty: what LoadBundle would take.
+Result<int> RunInspect(const std::string& bundle, const std::string& arch, const OutputStyle& style);
 
 struct ExtractCommand {
   std::string bundle;
   std::vector<std::string> names;  // empty: all
   std::string output;              // a folder, or "-" for stdout
+  std::string arch;                // as for inspect
 };
 Result<int> RunExtract(const ExtractCommand& command, const OutputStyle& style);
 
 struct VerifyCommand {
   std::string bundle;
   bool image = false;
+  std::string arch;  // of a fat file that slice; empty: all, and the fat file itself
   unsigned threads = 0;
 };
 Result<int> RunVerify(const VerifyCommand& command, const OutputStyle& style);
 
-// Empty output: replaces the bundle.
-Result<int> RunRestore(const std::string& bundle, const std::string& output, const OutputStyle& style);
+// Empty output: replaces the bundle. `arch`: of a fat file that slice alone.
+Result<int> RunRestore(const std::string& bundle, const std::string& output, const std::string& arch, const OutputStyle& style);
 
 }  // namespace pannier
 

@@ -8,13 +8,17 @@
 #include <utility>
 
 #include "embedder/artifact_stream.h"
+#include "embedder/fat_bundle.h"
+#include "embedder/fat_layout.h"
 #include "embedder/finisher.h"
 #include "embedder/host.h"
 #include "embedder/layout.h"
+#include "embedder/opened_bundle.h"
 #include "embedder/output_file.h"
 #include "embedder/restore.h"
 #include "embedder/verify.h"
 #include "src/format.h"
+#include "src/macho_file.h"
 #include "src/mapped_file.h"
 #include "src/text.h"
 
@@ -29,6 +33,13 @@ struct HostFile {
   MappedFile mapped;
 
   const FileSource& source() const { return restored ? *restored : *original; }
+
+  // Windows replaces no file that is open or mapped.
+  void Close() {
+    mapped = MappedFile();
+    restored.reset();
+    original.reset();
+  }
 };
 
 Status OpenHost(const std::string& path, const std::string& target, bool force, HostFile& host) {
@@ -42,9 +53,8 @@ Status OpenHost(const std::string& path, const std::string& target, bool force, 
     return {ErrorCode::kAlreadyBundle,
             "it is a bundle already; embed with --force to replace what it carries, or restore it first"};
 
-  PANNIER_TRY(const BundleReader reader, BundleReader::Open(*payload));
   PANNIER_TRY(OutputFile scratch, OutputFile::Create(target, nullptr));
-  PANNIER_CHECK_OK(RestoreHost(*host.original, host.mapped.bytes(), reader, scratch));
+  PANNIER_CHECK_OK(RestoreFile(*host.original, {}, scratch));
   host.scratch.emplace(std::move(scratch));
   PANNIER_TRY(FileSource restored, FileSource::Open(host.scratch->path_for_reading()));
   host.restored = std::move(restored);
@@ -60,17 +70,79 @@ std::uint64_t CountChangedBytes(ByteView host, const std::vector<Edit>& edits) {
   return changed;
 }
 
+// A library that gets a payload: the whole file, or a fat file's slice.
+struct Part {
+  std::string arch;          // of a slice
+  std::size_t slice = 0;     // its number in the fat header
+  std::uint64_t offset = 0;  // where it begins in the host's file
+  std::unique_ptr<Host> host;
+};
+
+// The host's file as a whole, where it is a fat one.
+struct FatHost {
+  macho::FatFile file;
+  FatFacts facts;
+};
+
+Status OpenPart(const HostFile& file, Part part, ByteView bytes, const HostOptions& options, std::vector<Part>& parts) {
+  PANNIER_TRY(part.host, Host::Open(file.source().path(), bytes, options));
+  parts.push_back(std::move(part));
+  return {};
+}
+
+// The slices that get a payload, in the file's order.
+Status OpenFat(const HostFile& file, const HostOptions& options, const std::string& arch, FatHost& fat, std::vector<Part>& parts) {
+  const ByteView bytes = file.mapped.bytes();
+  PANNIER_TRY(fat.file, macho::ParseFat(bytes, bytes.size()));
+  PANNIER_CHECK_OK(CheckGaps(bytes, fat.file));
+  fat.facts = {bytes.size(), Sha256Of(bytes), *bytes.Slice(0, fat.file.header_size()), {}};
+  for (std::size_t i = 0; i < fat.file.slices.size(); ++i) {
+    const macho::Slice& slice = fat.file.slices[i];
+    const ByteView library = *bytes.Slice(slice.offset, slice.size);
+    fat.facts.slices.push_back(Sha256Of(library));
+    const std::string name = macho::ArchName(slice.cpu_type, slice.cpu_subtype);
+    if (!arch.empty() && arch != name) continue;
+    PANNIER_CHECK_OK(OpenPart(file, {name, i, slice.offset, nullptr}, library, options, parts).WithContext(StrCat("slice ", name)));
+  }
+  if (parts.empty()) return {ErrorCode::kNotFound, StrCat("found no slice ", Printable(arch))};
+  std::stable_sort(parts.begin(), parts.end(), [](const Part& a, const Part& b) { return a.offset < b.offset; });
+  return {};
+}
+
+// A part's artifacts as they were stored, for reading them back.
+struct Embedded {
+  EmbedSummary summary;
+  std::vector<std::string> compressed;  // names of artifacts
+};
+
 // The bundle as a loader will see it: structure, every digest, and compressed content decoded and compared with the input's digest.
-Status ReadBack(const OutputFile& out, std::uint64_t file_size, const std::vector<std::string>& compressed, unsigned threads) {
-  PANNIER_TRY(const MappedFile file, MappedFile::Map(out.fd(), 0, file_size));
-  PANNIER_TRY(const Payload payload, FindPayload(file.bytes()));
-  PANNIER_TRY(const BundleReader reader, BundleReader::Open(payload));
-  PANNIER_TRY(const VerifyReport report, VerifyFile(file, reader, threads));
-  if (!report.passed()) return {ErrorCode::kDigestMismatch, report.differences.front()};
+Status ReadBack(const OpenedBundle& bundle, const std::vector<std::string>& compressed, unsigned threads) {
   for (const std::string& name : compressed) {
-    const auto index = reader.FindArtifact(name);
+    const auto index = bundle.reader.FindArtifact(name);
     if (!index) return {ErrorCode::kNotFound, StrCat("no artifact \"", Printable(name), "\"")};
-    PANNIER_CHECK_OK(StreamArtifact(file, reader, reader.artifact(*index), threads, [](ByteView) { return Status(); }));
+    PANNIER_CHECK_OK(
+        StreamArtifact(bundle.file, bundle.reader, bundle.reader.artifact(*index), threads, [](ByteView) { return Status(); }));
+  }
+  return {};
+}
+
+Status Passed(const VerifyReport& report) {
+  return report.passed() ? Status() : Status(ErrorCode::kDigestMismatch, report.differences.front());
+}
+
+Status ReadBackFile(const OutputFile& out, const Embedded& embedded, unsigned threads) {
+  PANNIER_TRY(const OpenedBundle bundle, OpenedBundle::OpenRange(out.fd(), 0, embedded.summary.bundle_size));
+  PANNIER_TRY(const VerifyReport report, VerifyFile(bundle.file, bundle.reader, threads));
+  PANNIER_CHECK_OK(Passed(report));
+  return ReadBack(bundle, embedded.compressed, threads);
+}
+
+Status ReadBackFat(const OutputFile& out, std::uint64_t size, const std::vector<Embedded>& embedded, unsigned threads) {
+  PANNIER_TRY(const FatBundle bundle, FatBundle::Open(out.fd(), size));
+  PANNIER_TRY(const VerifyReport report, VerifyFat(bundle, threads));
+  PANNIER_CHECK_OK(Passed(report));
+  for (const std::optional<OpenedBundle>& slice : bundle.bundles) {
+    if (slice) PANNIER_CHECK_OK(ReadBack(*slice, embedded.front().compressed, threads));  // the same artifacts in each
   }
   return {};
 }
@@ -86,50 +158,24 @@ std::vector<ArtifactSummary> Summarize(const std::vector<ArtifactInput>& inputs,
   return summaries;
 }
 
-}  // namespace
+// One library through all passes; what it writes begins at `base`.
+Result<Embedded> EmbedPart(const Part& part, const FatHost* fat, const HostFile& file, const std::vector<ArtifactInput>& inputs,
+                           const EncodeOptions& options, OutputFile* out, std::uint64_t base) {
+  const Host& host = *part.host;
+  const Placement& placement = host.placement();
+  const PayloadTarget payload = {out, base + placement.anchor_offset, placement.anchor_address};
+  PANNIER_TRY(Layout layout, EncodeArtifacts(inputs, placement, payload, options));
+  Finisher finisher(host, Sha256Of(host.bytes()), fat != nullptr ? &fat->facts : nullptr, options.threads, layout);
+  PANNIER_CHECK_OK(finisher.Run());
+  if (out != nullptr) PANNIER_CHECK_OK(finisher.Write(file.source(), part.offset, *out, base));
 
-Result<EmbedSummary> Embed(const std::string& host_path, const std::vector<NamedPath>& artifacts, const std::string& target,
-                           const EmbedOptions& options) {
-  // Everything is read and refused before anything is written.
-  HostFile file;
-  PANNIER_CHECK_OK(OpenHost(host_path, target, options.force, file).WithContext(Printable(host_path)));
-  HostOptions host_options;
-  host_options.artifacts = artifacts.size();
-  host_options.drop_signature = options.drop_signature;
-  PANNIER_TRY(const std::unique_ptr<Host> host,
-              Host::Open(file.source().path(), file.mapped.bytes(), host_options).WithContext(Printable(host_path)));
-  const Placement& placement = host->placement();
-  PANNIER_TRY(const std::vector<ArtifactInput> inputs, OpenArtifacts(artifacts));
-
-  // The artifacts, into a new file beside the target.
-  std::optional<OutputFile> out;
-  if (!options.dry_run) {
-    PANNIER_TRY(OutputFile created, OutputFile::Create(target, &*file.original).WithContext(Printable(target)));
-    out.emplace(std::move(created));
-  }
-  const PayloadTarget payload = {out ? &*out : nullptr, placement.anchor_offset, placement.anchor_address};
-  PANNIER_TRY(Layout layout, EncodeArtifacts(inputs, placement, payload, options.encode));
-
-  // What changes in the host, and what tells of it all.
-  const Sha256Digest host_sha256 = Sha256Of(host->bytes());
-  Finisher finisher(*host, host_sha256, options.encode.threads, layout);
-  PANNIER_CHECK_OK(finisher.Run().WithContext(Printable(host_path)));
-
-  if (out) {
-    const auto finish = [&]() -> Status {
-      PANNIER_CHECK_OK(finisher.Write(file.source(), 0, *out, 0));
-      PANNIER_CHECK_OK(file.original->CheckUnchanged().WithContext(Printable(host_path)));
-      PANNIER_CHECK_OK(ReadBack(*out, finisher.plan().file_size, layout.compressed, options.encode.threads)
-                           .WithContext("reading back what was written"));
-      return out->Commit();
-    };
-    PANNIER_CHECK_OK(finish().WithContext(Printable(target)));
-  }
-
-  EmbedSummary summary;
-  summary.host_size = host->bytes().size();
+  Embedded embedded;
+  embedded.compressed = layout.compressed;
+  EmbedSummary& summary = embedded.summary;
+  summary.arch = part.arch;
+  summary.host_size = host.bytes().size();
   summary.bundle_size = finisher.plan().file_size;
-  summary.host_bytes_changed = CountChangedBytes(host->bytes(), finisher.plan().edits);
+  summary.host_bytes_changed = CountChangedBytes(host.bytes(), finisher.plan().edits);
   summary.is_mapped = placement.is_mapped;
   summary.why_not_mapped = placement.why_not_mapped;
   summary.notes = placement.notes;
@@ -137,7 +183,105 @@ Result<EmbedSummary> Embed(const std::string& host_path, const std::vector<Named
   summary.moved = placement.moved;
   summary.sections = finisher.AllSections();
   summary.plan = finisher.plan();
-  return summary;
+  return embedded;
+}
+
+// Each slice alone, then the others where they now have their place, then the header.
+Result<std::uint64_t> EmbedFat(const FatHost& fat, const std::vector<Part>& parts, const HostFile& file,
+                               const std::vector<ArtifactInput>& inputs, const EncodeOptions& options, OutputFile* out,
+                               std::vector<Embedded>& embedded) {
+  std::vector<std::uint64_t> sizes;
+  for (const macho::Slice& slice : fat.file.slices) sizes.push_back(slice.size);
+  std::vector<bool> is_embedded(sizes.size());
+  FatLayout layout;
+  for (const Part& part : parts) {
+    // Its place depends on the sizes of those before it alone.
+    PANNIER_TRY(layout, LayOutSlices(fat.file, sizes));
+    PANNIER_TRY(Embedded one, EmbedPart(part, &fat, file, inputs, options, out, layout.slices[part.slice].offset)
+                                  .WithContext(StrCat("slice ", part.arch)));
+    sizes[part.slice] = one.summary.bundle_size;
+    is_embedded[part.slice] = true;
+    embedded.push_back(std::move(one));
+  }
+  PANNIER_TRY(layout, LayOutSlices(fat.file, sizes));
+  if (out == nullptr) return layout.file_size;
+  PANNIER_CHECK_OK(out->Truncate(layout.file_size));
+  for (std::size_t i = 0; i < sizes.size(); ++i) {
+    if (is_embedded[i]) continue;
+    PANNIER_CHECK_OK(out->CopyFrom(file.source(), fat.file.slices[i].offset, layout.slices[i].offset, sizes[i]));
+  }
+  const std::vector<std::uint8_t> header = EncodeFatHeader(fat.file, fat.facts.header, layout);
+  PANNIER_CHECK_OK(out->WriteAt(0, ByteView(header.data(), header.size())));
+  return layout.file_size;
+}
+
+EmbedSummary SummarizeFat(std::vector<Embedded> embedded, std::uint64_t host_size, std::uint64_t bundle_size) {
+  EmbedSummary whole = embedded.front().summary;
+  whole.arch.clear();
+  whole.host_size = host_size;
+  whole.bundle_size = bundle_size;
+  whole.host_bytes_changed = 0;
+  whole.notes.clear();
+  for (Embedded& one : embedded) {
+    whole.host_bytes_changed += one.summary.host_bytes_changed;
+    for (const std::string& note : one.summary.notes) whole.notes.push_back(StrCat("slice ", one.summary.arch, ": ", note));
+    whole.slices.push_back(std::move(one.summary));
+  }
+  return whole;
+}
+
+}  // namespace
+
+Result<EmbedSummary> Embed(const std::string& host_path, const std::vector<NamedPath>& artifacts, const std::string& target,
+                           const EmbedOptions& options) {
+  // Everything is read and refused before anything is written.
+  HostFile file;
+  PANNIER_CHECK_OK(OpenHost(host_path, target, options.force, file).WithContext(Printable(host_path)));
+  const ByteView bytes = file.mapped.bytes();
+  HostOptions host_options;
+  host_options.artifacts = artifacts.size();
+  host_options.drop_signature = options.drop_signature;
+  host_options.sectionless = options.sectionless;
+  const bool is_fat = macho::HasFatMagic(bytes);
+  FatHost fat;
+  std::vector<Part> parts;
+  if (!is_fat && !options.arch.empty())
+    return {ErrorCode::kInvalidArgument,
+            StrCat(Printable(host_path), ": --arch: found a file of one architecture, expected a fat one")};
+  PANNIER_CHECK_OK((is_fat ? OpenFat(file, host_options, options.arch, fat, parts) : OpenPart(file, {}, bytes, host_options, parts))
+                       .WithContext(Printable(host_path)));
+  PANNIER_TRY(const std::vector<ArtifactInput> inputs, OpenArtifacts(artifacts));
+
+  // Artifacts, what tells of them and the host's changes go into a new file beside the target.
+  std::optional<OutputFile> out;
+  if (!options.dry_run) {
+    PANNIER_TRY(OutputFile created, OutputFile::Create(target, &*file.original).WithContext(Printable(target)));
+    out.emplace(std::move(created));
+  }
+  OutputFile* const to = out ? &*out : nullptr;
+  std::vector<Embedded> embedded;
+  std::uint64_t bundle_size = 0;
+  if (is_fat) {
+    PANNIER_TRY(bundle_size, EmbedFat(fat, parts, file, inputs, options.encode, to, embedded).WithContext(Printable(host_path)));
+  } else {
+    PANNIER_TRY(Embedded one,
+                EmbedPart(parts.front(), nullptr, file, inputs, options.encode, to, 0).WithContext(Printable(host_path)));
+    bundle_size = one.summary.bundle_size;
+    embedded.push_back(std::move(one));
+  }
+  if (out) {
+    const unsigned threads = options.encode.threads;
+    const auto finish = [&]() -> Status {
+      PANNIER_CHECK_OK(file.original->CheckUnchanged().WithContext(Printable(host_path)));
+      Status read = is_fat ? ReadBackFat(*out, bundle_size, embedded, threads) : ReadBackFile(*out, embedded.front(), threads);
+      PANNIER_CHECK_OK(std::move(read).WithContext("reading back what was written"));
+      file.Close();
+      return out->Commit();
+    };
+    PANNIER_CHECK_OK(finish().WithContext(Printable(target)));
+  }
+  if (is_fat) return SummarizeFat(std::move(embedded), bytes.size(), bundle_size);
+  return std::move(embedded.front().summary);
 }
 
 }  // namespace pannier

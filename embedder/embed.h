@@ -19,6 +19,8 @@ struct EmbedOptions {
   bool force = false;           // the host may be a bundle: it is restored first
   bool dry_run = false;         // plan and encode, write nothing
   bool drop_signature = false;  // the host's signature, which any change voids, may be left out
+  bool sectionless = false;     // Mach-O: where there is no room, a segment without section headers will do
+  std::string arch;             // fat Mach-O: this slice alone; empty: all
 };
 
 struct ArtifactSummary {
@@ -29,7 +31,9 @@ struct ArtifactSummary {
   std::string note;           // e.g. why params are kept as one blob
 };
 
+// Of a fat file: sizes of the whole, all else of the first slice; `slices` has one for each that became a bundle.
 struct EmbedSummary {
+  std::string arch;  // of a slice
   std::uint64_t host_size = 0;
   std::uint64_t bundle_size = 0;
   std::uint64_t host_bytes_changed = 0;
@@ -40,6 +44,7 @@ struct EmbedSummary {
   std::vector<MovedSection> moved;
   std::vector<PlannedSection> sections;
   EditPlan plan;
+  std::vector<EmbedSummary> slices;
 };
 
 // Replaces `target` (or makes it) in one step. On any error nothing has changed.

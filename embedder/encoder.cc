@@ -1,8 +1,6 @@
 // The input in windows: while one is encoded, the next is read and the one before is written; a thread of its own digests them all.
 #include "embedder/encoder.h"
 
-#include <zstd.h>
-
 #include <algorithm>
 #include <array>
 #include <condition_variable>
@@ -24,29 +22,48 @@ constexpr std::size_t kMaxJobs = 4096;      // of a window: chunks may be small,
 constexpr std::size_t kGroup = 2;           // chunks that one thread encodes at a time, so that digests run side by side
 constexpr std::uint64_t kPageAlignedFrom = 256 << 10;
 constexpr std::uint64_t kPage = 4096;
-constexpr std::uint64_t kSampledChunks = 8;
+constexpr std::uint64_t kSampleSize = 64 << 10;
+constexpr std::uint64_t kFewestSamples = 4;
+constexpr std::uint64_t kMostSamples = 32;
 constexpr std::uint64_t kWritebackStep = 8 << 20;
 
 // A part of the input that is encoded as a row of chunks of its own.
 struct Piece {
   std::uint64_t source_offset = 0;
   std::uint64_t size = 0;
-  bool compress = false;
+  ChunkPlan plan;
   bool keep_frames = false;  // every chunk a zstd frame, gain or not, so that the whole is a zstd stream
   std::uint64_t align = 1;
+
+  bool compress() const { return plan.codec != Codec::kStore; }
 };
 
-struct Compressor {
-  std::unique_ptr<ZSTD_CCtx, decltype(&ZSTD_freeCCtx)> context{ZSTD_createCCtx(), &ZSTD_freeCCtx};
+// Encoders that are not at work, for whichever thread needs one: to make one costs as much as a chunk.
+class EncoderPool {
+ public:
+  explicit EncoderPool(int level) : level_(level) {}
 
-  // `out` has room for ZSTD_compressBound(input.size()) bytes.
-  Result<std::size_t> Run(ByteView input, std::uint8_t* out, int level) {
-    if (context == nullptr) return {ErrorCode::kNoMemory, "zstd: cannot allocate a context"};
-    const std::size_t room = ZSTD_compressBound(input.size());
-    const std::size_t size = ZSTD_compressCCtx(context.get(), out, room, input.data(), input.size(), level);
-    if (ZSTD_isError(size) != 0U) return {ErrorCode::kInvalidArgument, StrCat("zstd: ", ZSTD_getErrorName(size))};
-    return size;
+  struct GiveBack {
+    EncoderPool* pool;
+    void operator()(ChunkEncoder* encoder) const {
+      const std::lock_guard<std::mutex> lock(pool->mutex_);
+      pool->idle_.emplace_back(encoder);
+    }
+  };
+  using Lease = std::unique_ptr<ChunkEncoder, GiveBack>;
+
+  Lease Take() {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (idle_.empty()) idle_.push_back(std::make_unique<ChunkEncoder>(level_));
+    Lease lease(idle_.back().release(), GiveBack{this});
+    idle_.pop_back();
+    return lease;
   }
+
+ private:
+  int level_;
+  std::mutex mutex_;
+  std::vector<std::unique_ptr<ChunkEncoder>> idle_;
 };
 
 // A chunk on its way through a window.
@@ -70,45 +87,50 @@ struct Window {
   std::vector<std::uint8_t> original;
 };
 
-// Encoding gains when it saves at least this share: less is not worth losing the view straight into the file.
-bool Gains(std::uint64_t compressed, std::uint64_t original) { return compressed + original / 64 < original; }
-
-// Would zstd gain on this piece? Tried on all of a small piece, on evenly spread chunks of a large one.
-Result<bool> WouldGain(const FileSource& file, std::uint64_t offset, std::uint64_t size, int level) {
-  const std::uint64_t chunks = ChunkCount(size, kChunkSize);
-  const std::uint64_t samples = std::min(chunks, kSampledChunks);
-  Compressor compressor;
-  std::vector<std::uint8_t> original;
-  std::vector<std::uint8_t> compressed;
-  std::uint64_t before = 0;
-  std::uint64_t after = 0;
-  for (std::uint64_t i = 0; i < samples; ++i) {
-    const std::uint64_t chunk = i * chunks / samples;
-    original.resize(static_cast<std::size_t>(std::min<std::uint64_t>(kChunkSize, size - chunk * kChunkSize)));
-    PANNIER_CHECK_OK(file.ReadAt(offset + chunk * kChunkSize, original.data(), original.size()).WithContext(file.path()));
-    compressed.resize(ZSTD_compressBound(original.size()));
-    PANNIER_TRY(const std::size_t encoded, compressor.Run(ByteView(original.data(), original.size()), compressed.data(), level));
-    before += original.size();
-    after += encoded;
+// Evenly spread parts of a piece: all of a small one, a sixteenth of a large one.
+Result<std::vector<std::vector<std::uint8_t>>> ReadSamples(const FileSource& file, const Piece& piece) {
+  const std::uint64_t parts = ChunkCount(piece.size, kSampleSize);
+  const std::uint64_t count = std::min(parts, std::clamp(parts / 16, kFewestSamples, kMostSamples));
+  std::vector<std::vector<std::uint8_t>> samples(static_cast<std::size_t>(count));
+  for (std::uint64_t i = 0; i < count; ++i) {
+    const std::uint64_t at = i * parts / count * kSampleSize;
+    samples[i].resize(static_cast<std::size_t>(std::min(kSampleSize, piece.size - at)));
+    PANNIER_CHECK_OK(file.ReadAt(piece.source_offset + at, samples[i].data(), samples[i].size()).WithContext(file.path()));
   }
-  return Gains(after, before);
+  return samples;
 }
 
-Result<std::vector<Piece>> MakePieces(const ArtifactInput& input, const EncodeOptions& options) {
+// How a piece is best stored, as far as samples tell. A blob is stored whole or as a zstd stream.
+Result<ChunkPlan> PlanPiece(const FileSource& file, const Piece& piece, const ParamsTensor* tensor, const EncodeOptions& options,
+                            ChunkEncoder& encoder) {
+  const bool is_blob = tensor == nullptr;
+  const CodecChoice choice = is_blob && options.codec == CodecChoice::kPlanes ? CodecChoice::kStore : options.codec;
+  ChunkPlan plan;
+  if (choice == CodecChoice::kZstd) plan.codec = Codec::kZstd;
+  if (choice == CodecChoice::kStore || choice == CodecChoice::kZstd || piece.size == 0) return plan;
+  PANNIER_TRY(const auto samples, ReadSamples(file, piece));
+  std::vector<ByteView> views;
+  for (const std::vector<std::uint8_t>& sample : samples) views.emplace_back(sample.data(), sample.size());
+  if (!is_blob) return encoder.Choose(choice, tensor->dtype, views);
+  PANNIER_TRY(const bool gains, encoder.GainsByZstd(views));
+  if (gains) plan.codec = Codec::kZstd;
+  return plan;
+}
+
+Result<std::vector<Piece>> MakePieces(const ArtifactInput& input, const EncodeOptions& options, EncoderPool& encoders) {
   std::vector<Piece> pieces;
   if (input.params) {
     for (const ParamsTensor& tensor : input.params->tensors)
-      pieces.push_back({tensor.data_offset, tensor.data_size, false, false, kTensorAlignment});
+      pieces.push_back({tensor.data_offset, tensor.data_size, {}, false, kTensorAlignment});
   } else {
-    pieces.push_back({0, input.file->size(), false, true, kTensorAlignment});
+    pieces.push_back({0, input.file->size(), {}, true, kTensorAlignment});
   }
   PANNIER_CHECK_OK(ParallelFor(pieces.size(), options.threads, [&](std::uint64_t i) -> Status {
     Piece& piece = pieces[i];
-    if (options.codec == CodecChoice::kZstd) piece.compress = true;
-    if (options.codec == CodecChoice::kAuto && piece.size != 0) {
-      PANNIER_TRY(piece.compress, WouldGain(*input.file, piece.source_offset, piece.size, options.level));
-    }
-    if (!piece.compress && piece.size >= kPageAlignedFrom) piece.align = kPage;
+    const ParamsTensor* const tensor = input.params ? &input.params->tensors[i] : nullptr;
+    const EncoderPool::Lease encoder = encoders.Take();
+    PANNIER_TRY(piece.plan, PlanPiece(*input.file, piece, tensor, options, *encoder));
+    if (!piece.compress() && piece.size >= kPageAlignedFrom) piece.align = kPage;
     return {};
   }));
   return pieces;
@@ -118,8 +140,8 @@ Result<std::vector<Piece>> MakePieces(const ArtifactInput& input, const EncodeOp
 class PieceEncoder {
  public:
   PieceEncoder(const FileSource& file, const std::vector<Piece>& pieces, const PayloadTarget& target, const EncodeOptions& options,
-               EncodedArtifact& artifact)
-      : file_(file), pieces_(pieces), target_(target), options_(options), artifact_(artifact) {
+               EncoderPool& encoders, EncodedArtifact& artifact)
+      : file_(file), pieces_(pieces), target_(target), options_(options), encoders_(encoders), artifact_(artifact) {
     for (Window& window : windows_) window.original.resize(static_cast<std::size_t>(std::min(kWindow, file.size())));
   }
 
@@ -189,7 +211,7 @@ class PieceEncoder {
       job.original = ByteView(window.original.data() + (begin - window.begin), static_cast<std::size_t>(size));
       job.compressed_at = window.compressed_room;
       job.stored = job.original;
-      if (piece.compress) window.compressed_room += ZSTD_compressBound(job.original.size());
+      if (piece.compress()) window.compressed_room += EncodedBound(job.original.size());
       window.has_work = window.has_work || !IsDigestedWithFile(job);
       window.jobs.push_back(job);
       done_ += size;
@@ -210,24 +232,23 @@ class PieceEncoder {
   }
 
   // The second lane of a CPU that has two is free while the file is digested: it takes the chunks that are stored as they are.
-  bool IsDigestedWithFile(const Job& job) const { return has_two_lanes_ && !pieces_[job.piece].compress; }
+  bool IsDigestedWithFile(const Job& job) const { return has_two_lanes_ && !pieces_[job.piece].compress(); }
 
   Status EncodeGroup(Window& window, std::size_t first, std::uint8_t* compressed) const {
     const std::size_t last = std::min(first + kGroup, window.jobs.size());
-    Compressor compressor{{nullptr, &ZSTD_freeCCtx}};
+    const EncoderPool::Lease encoder = encoders_.Take();
     std::array<ByteView, kGroup> stored;
     std::array<Job*, kGroup> digested;
     std::size_t count = 0;
     for (std::size_t i = first; i < last; ++i) {
       Job& job = window.jobs[i];
       const Piece& piece = pieces_[job.piece];
-      if (piece.compress) {
-        if (compressor.context == nullptr) compressor = Compressor();
+      if (piece.compress()) {
         std::uint8_t* const out = compressed + job.compressed_at;
-        PANNIER_TRY(const std::size_t size, compressor.Run(job.original, out, options_.level));
+        PANNIER_TRY(const std::size_t size, encoder->Encode(piece.plan, job.original, out));
         if (piece.keep_frames || size < job.original.size()) {
           job.stored = ByteView(out, size);
-          job.record.codec = Codec::kZstd;
+          job.record.codec = piece.plan.codec;
         }
       }
       if (IsDigestedWithFile(job)) continue;
@@ -309,6 +330,7 @@ class PieceEncoder {
   const std::vector<Piece>& pieces_;
   const PayloadTarget& target_;
   const EncodeOptions& options_;
+  EncoderPool& encoders_;
   EncodedArtifact& artifact_;
   const bool has_two_lanes_ = Sha256HasTwoLanes();
   std::array<Window, kWindows> windows_;
@@ -334,12 +356,13 @@ class PieceEncoder {
 Result<EncodedArtifact> EncodeArtifact(const ArtifactInput& input, std::uint64_t payload_offset, const PayloadTarget& target,
                                        const EncodeOptions& options) {
   const FileSource& file = *input.file;
-  PANNIER_TRY(const std::vector<Piece> pieces, MakePieces(input, options));
+  EncoderPool encoders(options.level);
+  PANNIER_TRY(const std::vector<Piece> pieces, MakePieces(input, options, encoders));
   EncodedArtifact artifact;
   artifact.align = pieces.empty() ? kTensorAlignment : pieces.front().align;
   artifact.offset = AlignUp(target.anchor_address + payload_offset, artifact.align) - target.anchor_address;
 
-  PANNIER_CHECK_OK(PieceEncoder(file, pieces, target, options, artifact).Run());
+  PANNIER_CHECK_OK(PieceEncoder(file, pieces, target, options, encoders, artifact).Run());
   PANNIER_CHECK_OK(file.CheckUnchanged().WithContext(file.path()));
   return artifact;
 }

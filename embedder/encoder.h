@@ -8,14 +8,13 @@
 #include <vector>
 
 #include "embedder/artifact_input.h"
+#include "embedder/chunk_encoder.h"
 #include "embedder/output_file.h"
 #include "src/format.h"
 #include "src/result.h"
 #include "src/sha256.h"
 
 namespace pannier {
-
-enum class CodecChoice { kAuto, kStore, kZstd };
 
 struct EncodeOptions {
   CodecChoice codec = CodecChoice::kAuto;

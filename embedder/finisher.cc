@@ -35,7 +35,7 @@ Status Finisher::Run() {
   // 2. From here on all offsets and sizes stand. The same again, with the values.
   PANNIER_TRY(plan_, host_.Plan(AllSections()));
   PANNIER_CHECK_OK(FillIndex());
-  undo_ = BuildUndoRecord(host_.bytes(), host_sha256_, plan_);
+  undo_ = BuildUndoRecord(host_.bytes(), host_sha256_, plan_, fat_);
   FillParts();
   facts_.file_size = plan_.file_size;
   manifest_ = BuildManifest(facts_);
@@ -74,7 +74,7 @@ Status Finisher::FillIndex() {
 void Finisher::PlaceSections() {
   const std::uint64_t align = placement_.grouping == Grouping::kAll ? 8 : std::max<std::uint64_t>(8, placement_.section_align);
   facts_.index_section = layout_.AddSection(std::string(kIndexSection), AlignUp(layout_.end, align), layout_.index.size(), 8);
-  undo_ = BuildUndoRecord(host_.bytes(), host_sha256_, plan_);
+  undo_ = BuildUndoRecord(host_.bytes(), host_sha256_, plan_, fat_);
   undo_size_ = undo_.size();
   facts_.undo_section = layout_.AddSection(std::string(kUndoSection), AlignUp(layout_.end, 8), undo_size_, 8);
   facts_.format = StoredFormat(host_.format());

@@ -20,8 +20,9 @@ namespace pannier {
 // Borrows all that it is given.
 class Finisher {
  public:
-  Finisher(const Host& host, const Sha256Digest& host_sha256, unsigned threads, Layout& layout)
-      : host_(host), placement_(host.placement()), host_sha256_(host_sha256), threads_(threads), layout_(layout) {}
+  // `fat`: the file that the host is a slice of, or null.
+  Finisher(const Host& host, const Sha256Digest& host_sha256, const FatFacts* fat, unsigned threads, Layout& layout)
+      : host_(host), placement_(host.placement()), host_sha256_(host_sha256), fat_(fat), threads_(threads), layout_(layout) {}
 
   // Headers, digests and manifest tell of one another: so first with sizes alone, then with the values.
   Status Run();
@@ -41,6 +42,7 @@ class Finisher {
   const Host& host_;
   const Placement& placement_;
   Sha256Digest host_sha256_;
+  const FatFacts* fat_;
   unsigned threads_;
   Layout& layout_;
   std::size_t artifacts_index_size_ = 0;

@@ -10,9 +10,10 @@ Result<std::unique_ptr<Host>> Host::Open(const std::string& path, ByteView bytes
   switch (format) {
     case FileFormat::kElf:
       return OpenElfHost(path, bytes, options);
+    case FileFormat::kMachO:
+      return OpenMachOHost(path, bytes, options);
     case FileFormat::kPe:
       return OpenPeHost(path, bytes, options);
-    case FileFormat::kMachO:
     case FileFormat::kArchive:
     case FileFormat::kUnknown:
       break;

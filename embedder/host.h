@@ -17,6 +17,7 @@ namespace pannier {
 struct HostOptions {
   std::size_t artifacts = 0;    // how many there are
   bool drop_signature = false;  // a signature that any change voids may go
+  bool sectionless = false;     // Mach-O: where there is no room, a segment without section headers will do
 };
 
 class Host {
@@ -42,6 +43,7 @@ class Host {
 
 // One for each format; each in a file of its own.
 Result<std::unique_ptr<Host>> OpenElfHost(const std::string& path, ByteView bytes, const HostOptions& options);
+Result<std::unique_ptr<Host>> OpenMachOHost(const std::string& path, ByteView bytes, const HostOptions& options);
 Result<std::unique_ptr<Host>> OpenPeHost(const std::string& path, ByteView bytes, const HostOptions& options);
 
 }  // namespace pannier

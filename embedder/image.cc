@@ -50,9 +50,12 @@ std::optional<std::uint64_t> MappedImage::FileOffset(std::uint64_t address, std:
   return std::nullopt;
 }
 
+std::string SignedSince(ByteView file) { return DetectFormat(file) == FileFormat::kPe ? PeSignedSince(file) : std::string(); }
+
 Result<MappedImage> ReadImage(ByteView file) {
   const FileFormat format = DetectFormat(file);
   if (format == FileFormat::kElf) return ReadElfImage(file);
+  if (format == FileFormat::kMachO) return ReadMachOImage(file);
   if (format == FileFormat::kPe) return ReadPeImage(file);
   return {ErrorCode::kUnsupported, StrCat("found ", FormatName(format), ", expected a shared library")};
 }

@@ -5,6 +5,7 @@
 #include <array>
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "src/byte_source.h"
@@ -60,7 +61,13 @@ struct MappedImage {
 };
 
 Result<MappedImage> ReadImage(ByteView file);
+
+// What a signer has put into a bundle since, for a person; empty if it has not, or the format does not tell.
+std::string SignedSince(ByteView file);
+std::string PeSignedSince(ByteView file);
+
 Result<MappedImage> ReadElfImage(ByteView file);
+Result<MappedImage> ReadMachOImage(ByteView file);
 Result<MappedImage> ReadPeImage(ByteView file);
 
 }  // namespace pannier

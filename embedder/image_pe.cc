@@ -11,7 +11,10 @@ namespace {
 
 // What strip and objcopy set or clear: line numbers, local symbols and debug information are gone.
 constexpr std::uint16_t kStrippedCharacteristics = 0x0004 | 0x0008 | 0x0200;
-constexpr std::uint32_t kAlignCharacteristics = 0x00f00000;  // of sections; mean something in objects only
+// Of sections: alignment means something in objects only.
+constexpr std::uint32_t kAlignCharacteristics = 0x00f00000;
+constexpr std::uint32_t kExecutable = 0x20000000;
+constexpr std::uint32_t kWritable = 0x80000000;
 constexpr std::uint32_t kSectionType = 1;
 constexpr std::uint64_t kPointerSize = 4;
 
@@ -23,6 +26,12 @@ std::uint64_t BytesInMemory(const pe::Header& header, const pe::Section& section
 
 void Append(std::vector<std::uint8_t>& out, std::uint64_t value, std::size_t size) {
   for (std::size_t i = 0; i < size; ++i) out.push_back(static_cast<std::uint8_t>(value >> (8 * i)));
+}
+
+// GNU strip makes some sections of data writable, by their names (.rsrc).
+std::uint32_t LastingCharacteristics(std::uint32_t characteristics) {
+  const std::uint32_t passing = kAlignCharacteristics | ((characteristics & kExecutable) == 0 ? kWritable : 0);
+  return characteristics & ~passing;
 }
 
 // All but the spans.
@@ -42,8 +51,8 @@ LibraryImage PeFacts(const PeModel& model, std::size_t section_count) {
   image.entry = header.entry;
   for (std::size_t i = 0; i < section_count; ++i) {
     const pe::Section& section = model.sections[i];
-    image.segments.push_back({kSectionType, section.characteristics & ~kAlignCharacteristics, section.address,
-                              section.mapped_size(), section.virtual_size});
+    image.segments.push_back({kSectionType, LastingCharacteristics(section.characteristics), section.address, section.mapped_size(),
+                              section.virtual_size});
   }
   for (std::size_t i = 0; i < header.directories.size(); ++i) {
     const bool is_certificate = i == pe::kCertificateDirectory;
@@ -78,6 +87,15 @@ LibraryImage PeImage(const PeModel& model, std::size_t section_count, std::uint6
     append(end, begin + BytesInMemory(model.header, section), true);
   }
   return image;
+}
+
+std::string PeSignedSince(ByteView file) {
+  const Result<pe::Header> header = pe::ParseHeader(file);
+  if (!header.ok()) return {};
+  // A bundle is written without.
+  const pe::DataDirectory& table = header->directories[pe::kCertificateDirectory];
+  if (table.address == 0 && table.size == 0) return {};
+  return StrCat("certificate table: found ", table.size, " bytes at ", Hex(table.address), ", expected none: it was signed since");
 }
 
 Result<MappedImage> ReadPeImage(ByteView file) {

@@ -123,6 +123,11 @@ Result<HostModel> ModelElfHost(const std::string& path, ByteView bytes) {
   PANNIER_TRY(model.segments, elf::ParseSegments(bytes, model.header));
   PANNIER_TRY(model.sections, elf::ParseSections(bytes, model.header));
   PANNIER_CHECK_OK(elf::CheckSegmentsInFile(model.segments, bytes.size()));
+  // Then the numbers of sections are elsewhere than in the header, where LIEF does not look.
+  if (model.sections.size() >= elf::kReservedSectionNumbers) {
+    return Status(ErrorCode::kUnsupported, StrCat("sections: found ", model.sections.size(), ", expected fewer than ",
+                                                  elf::kReservedSectionNumbers, "; strip it, or merge sections when linking"));
+  }
 
   LIEF::logging::disable();
   const std::unique_ptr<LIEF::ELF::Binary> binary = LIEF::ELF::Parser::parse(path);

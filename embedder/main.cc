@@ -2,14 +2,16 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
-#include <csignal>
+#include <algorithm>
 #include <cstdio>
 #include <exception>
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "embedder/commands.h"
+#include "embedder/system.h"
 #include "src/text.h"
 
 namespace pannier {
@@ -34,7 +36,12 @@ struct Arguments {
   VerifyCommand verify;
   std::string bundle;
   std::string output;
+  std::string arch;
 };
+
+void AddArch(CLI::App& command, std::string& arch, const char* what) {
+  command.add_option("--arch", arch, what)->type_name("SLICE");
+}
 
 void AddStyle(CLI::App& command, OutputStyle& style) {
   command.add_flag("--json", style.json, "print one JSON object");
@@ -43,7 +50,7 @@ void AddStyle(CLI::App& command, OutputStyle& style) {
 
 void AddEmbed(CLI::App& app, Arguments& arguments) {
   const std::map<std::string, CodecChoice> codecs = {
-      {"auto", CodecChoice::kAuto}, {"store", CodecChoice::kStore}, {"zstd", CodecChoice::kZstd}};
+      {"auto", CodecChoice::kAuto}, {"store", CodecChoice::kStore}, {"zstd", CodecChoice::kZstd}, {"planes", CodecChoice::kPlanes}};
   CLI::App& command = *app.add_subcommand("embed", "put graph, params and other files into a shared library");
   command.add_option("HOST", arguments.embed.host, "the library, replaced unless -o is given")->required();
   command.add_option("--graph", arguments.graph, "graph JSON")->type_name("FILE");
@@ -51,7 +58,7 @@ void AddEmbed(CLI::App& app, Arguments& arguments) {
   command.add_option("--artifact", arguments.others, "another file, under a name (may be repeated)")->type_name("NAME=FILE");
   command.add_option("-o,--output", arguments.embed.output, "write the bundle here")->type_name("OUT");
   EncodeOptions& encode = arguments.embed.options.encode;
-  command.add_option("--codec", encode.codec, "auto (default), store or zstd")
+  command.add_option("--codec", encode.codec, "auto (default), store, zstd or planes")
       ->type_name("CODEC")
       ->transform(CLI::CheckedTransformer(codecs).description(""));
   command.add_option("--level", encode.level, "zstd's level, 1 to 22 (default 3)")
@@ -63,6 +70,9 @@ void AddEmbed(CLI::App& app, Arguments& arguments) {
   command.add_flag("--force", arguments.embed.options.force, "HOST may be a bundle: what it carries is replaced");
   command.add_flag("--drop-signature", arguments.embed.options.drop_signature,
                    "HOST may be signed: leave its signature out, to be signed again afterwards");
+  command.add_flag("--sectionless", arguments.embed.options.sectionless,
+                   "Mach-O without room for a section header: do with a segment alone, which llvm-strip destroys");
+  AddArch(command, arguments.embed.options.arch, "of a fat Mach-O file this slice alone (arm64, x86_64, ...)");
   command.add_flag("--dry-run", arguments.embed.options.dry_run, "print what would change, write nothing");
   AddStyle(command, arguments.style);
 }
@@ -70,6 +80,7 @@ void AddEmbed(CLI::App& app, Arguments& arguments) {
 void AddOthers(CLI::App& app, Arguments& arguments) {
   CLI::App& inspect = *app.add_subcommand("inspect", "show what is inside");
   inspect.add_option("BUNDLE", arguments.bundle)->required();
+  AddArch(inspect, arguments.arch, "the slice of a fat file to show");
   AddStyle(inspect, arguments.style);
 
   CLI::App& extract = *app.add_subcommand("extract", "write artifacts as files, byte for byte");
@@ -78,6 +89,7 @@ void AddOthers(CLI::App& app, Arguments& arguments) {
   extract.add_option("-o,--output", arguments.extract.output, "folder; - writes one artifact to stdout")
       ->type_name("DIR")
       ->required();
+  AddArch(extract, arguments.extract.arch, "the slice of a fat file to extract from");
   AddStyle(extract, arguments.style);
 
   CLI::App& verify = *app.add_subcommand("verify", "check every byte against the digests; exit status 1 on any difference");
@@ -86,11 +98,13 @@ void AddOthers(CLI::App& app, Arguments& arguments) {
   verify.add_option("--threads", arguments.verify.threads, "0 (default): one for each processor")
       ->type_name("N")
       ->check(CLI::Range(0U, 1024U).description(""));
+  AddArch(verify, arguments.verify.arch, "of a fat file this slice alone");
   AddStyle(verify, arguments.style);
 
   CLI::App& restore = *app.add_subcommand("restore", "give back the original library, byte for byte");
   restore.add_option("BUNDLE", arguments.bundle, "the bundle, replaced unless -o is given")->required();
   restore.add_option("-o,--output", arguments.output, "write the library here")->type_name("OUT");
+  AddArch(restore, arguments.arch, "of a fat file this slice alone");
   AddStyle(restore, arguments.style);
 }
 
@@ -106,13 +120,13 @@ Result<int> Run(const CLI::App& app, Arguments& arguments) {
     if (artifacts.empty()) return {ErrorCode::kInvalidArgument, "nothing to embed; give --graph, --params or --artifact"};
     return RunEmbed(arguments.embed, arguments.style);
   }
-  if (app.got_subcommand("inspect")) return RunInspect(arguments.bundle, arguments.style);
+  if (app.got_subcommand("inspect")) return RunInspect(arguments.bundle, arguments.arch, arguments.style);
   if (app.got_subcommand("extract")) return RunExtract(arguments.extract, arguments.style);
   if (app.got_subcommand("verify")) return RunVerify(arguments.verify, arguments.style);
-  return RunRestore(arguments.bundle, arguments.output, arguments.style);
+  return RunRestore(arguments.bundle, arguments.output, arguments.arch, arguments.style);
 }
 
-int Main(int argc, char** argv) {
+int Main(std::vector<std::string> words) {
   CLI::App app("A TVM model's graph and parameters inside its compiled library: one file to ship.", "pannier");
   app.set_version_flag("--version", "pannier " PANNIER_VERSION);
   app.require_subcommand(1);
@@ -120,7 +134,9 @@ int Main(int argc, char** argv) {
   AddEmbed(app, arguments);
   AddOthers(app, arguments);
   try {
-    app.parse(argc, argv);
+    std::reverse(words.begin(), words.end());  // as CLI11 wants them, without the program's name
+    if (!words.empty()) words.pop_back();
+    app.parse(std::move(words));
   } catch (const CLI::Success& success) {
     return app.exit(success);
   } catch (const CLI::ParseError& error) {
@@ -137,10 +153,9 @@ int Main(int argc, char** argv) {
 }  // namespace pannier
 
 int main(int argc, char** argv) {
-  // A file that grows beyond the user's limit is an error with a message, not the end of the process.
-  std::signal(SIGXFSZ, SIG_IGN);
   try {
-    return pannier::Main(argc, argv);
+    pannier::PrepareProcess();
+    return pannier::Main(pannier::Arguments(argc, argv));
   } catch (const std::exception& error) {  // out of memory, for one
     std::fprintf(stderr, "pannier: %s\n", error.what());
     return pannier::kExitRefused;

@@ -91,6 +91,15 @@ flatbuffers::Offset<flatbuffers::Vector<flatbuffers::Offset<format::Derived>>> B
   return builder.CreateVector(stored);
 }
 
+flatbuffers::Offset<format::FatRecord> BuildFatRecord(FlatBufferBuilder& builder, const FatFacts& fat) {
+  std::vector<format::Sha256> digests;
+  for (const Sha256Digest& digest : fat.slices) digests.push_back(Stored(digest));
+  const format::Sha256 sha256 = Stored(fat.file_sha256);
+  const auto header = builder.CreateVector(fat.header.data(), fat.header.size());
+  const auto slices = builder.CreateVectorOfStructs(digests);
+  return format::CreateFatRecord(builder, fat.file_size, &sha256, header, slices);
+}
+
 }  // namespace
 
 std::vector<std::uint8_t> BuildManifest(const ManifestFacts& facts) {
@@ -145,7 +154,8 @@ std::vector<std::uint8_t> BuildTensorTable(const ParamsFile& params, const std::
   return Take(builder);
 }
 
-std::vector<std::uint8_t> BuildUndoRecord(ByteView host, const Sha256Digest& host_sha256, const EditPlan& plan) {
+std::vector<std::uint8_t> BuildUndoRecord(ByteView host, const Sha256Digest& host_sha256, const EditPlan& plan,
+                                          const FatFacts* fat) {
   struct Range {
     std::uint64_t offset = 0;
     std::uint64_t size = 0;
@@ -169,7 +179,8 @@ std::vector<std::uint8_t> BuildUndoRecord(ByteView host, const Sha256Digest& hos
   }
   const format::Sha256 sha256 = Stored(host_sha256);
   const auto edit_vector = builder.CreateVector(old);
-  builder.Finish(format::CreateUndoRecord(builder, host.size(), &sha256, edit_vector));
+  const auto fat_record = fat != nullptr ? BuildFatRecord(builder, *fat) : 0;
+  builder.Finish(format::CreateUndoRecord(builder, host.size(), &sha256, edit_vector, fat_record));
   return Take(builder);
 }
 

@@ -71,8 +71,18 @@ struct TensorFacts {
 // `facts` has an entry for each tensor.
 std::vector<std::uint8_t> BuildTensorTable(const ParamsFile& params, const std::vector<TensorFacts>& facts);
 
+// A fat file before payloads go into slices of it.
+struct FatFacts {
+  std::uint64_t file_size = 0;
+  Sha256Digest file_sha256;
+  ByteView header;                   // with all slices' entries
+  std::vector<Sha256Digest> slices;  // in the header's order
+};
+
 // Old bytes of what the plan edits, and of what none of its pieces holds.
-std::vector<std::uint8_t> BuildUndoRecord(ByteView host, const Sha256Digest& host_sha256, const EditPlan& plan);
+// `fat`: the file that the host is a slice of, or null.
+std::vector<std::uint8_t> BuildUndoRecord(ByteView host, const Sha256Digest& host_sha256, const EditPlan& plan,
+                                          const FatFacts* fat);
 
 }  // namespace pannier
 

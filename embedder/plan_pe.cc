@@ -187,9 +187,11 @@ void NoteWhatMayMind(const PeModel& host, PePlacement& placement) {
     const std::uint64_t strings = host.header.symbol_offset + std::uint64_t{host.header.symbol_count} * pe::kSymbolSize;
     end = std::max(end, strings + host.bytes.Read<std::uint32_t>(strings).value_or(0));
   }
-  if (end < placement.host_end)
+  // Signers and linkers pad with zeroes.
+  if (end < placement.host_end && !IsAllZero(*host.bytes.Slice(end, placement.host_end - end))) {
     placement.notes.push_back(
         StrCat("the ", placement.host_end - end, " bytes behind the end of the PE file (an overlay) stay at its end"));
+  }
   const pe::DataDirectory& clr = host.header.directories[pe::kClrDirectory];
   const auto offset = PeFileOffset(host.sections, clr.address, 20);
   if (clr.address != 0 && offset && (*host.bytes.Read<std::uint32_t>(*offset + 16) & kStrongNameSigned) != 0)
@@ -336,6 +338,20 @@ void EditSymbols(const PeModel& host, const PePlacement& placement, std::size_t 
   }
 }
 
+// Tables that a damaged file has one over the other, or over a piece's end.
+Status CheckEdits(const EditPlan& plan) {
+  std::uint64_t end = 0;
+  for (const Edit& edit : plan.edits) {
+    const bool is_within_piece = std::any_of(plan.pieces.begin(), plan.pieces.end(), [&](const Piece& piece) {
+      return edit.offset >= piece.host_offset && FitsWithin(edit.offset - piece.host_offset, edit.bytes.size(), piece.size);
+    });
+    if (edit.offset < end || !is_within_piece)
+      return Malformed(StrCat("found ", edit.bytes.size(), " bytes of a table at ", Hex(edit.offset), " within another"));
+    end = edit.offset + edit.bytes.size();
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<PePlacement> PlacePePayload(const PeModel& host, const HostOptions& options) {
@@ -386,10 +402,7 @@ Result<EditPlan> PlanPe(const PeModel& host, const PePlacement& placement, const
   EditDebugDirectory(host, places, edits);
   EditSymbols(host, placement, groups.size(), edits);
   plan.edits = edits.Take();
-  for (std::size_t i = 1; i < plan.edits.size(); ++i) {
-    if (plan.edits[i].offset < plan.edits[i - 1].offset + plan.edits[i - 1].bytes.size())
-      return Malformed(StrCat("tables at ", Hex(plan.edits[i].offset), " overlap"));
-  }
+  PANNIER_CHECK_OK(CheckEdits(plan));
   plan.image = PeImage(after, placement.first_section + groups.size(), placement.anchor_address, payload_size);
   return plan;
 }

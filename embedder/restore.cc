@@ -3,8 +3,11 @@
 
 #include <algorithm>
 
+#include "embedder/fat_bundle.h"
+#include "embedder/image.h"
 #include "src/byte_source.h"
 #include "src/format.h"
+#include "src/macho_file.h"
 #include "src/mapped_file.h"
 #include "src/sha256.h"
 #include "src/text.h"
@@ -13,18 +16,6 @@ namespace pannier {
 namespace {
 
 constexpr std::uint64_t kWindow = 1 << 20;
-
-Result<const format::UndoRecord*> OpenUndoRecord(const BundleReader& reader) {
-  const ByteView bytes = reader.undo();
-  // FlatBuffers reads its scalars where they lie, and takes less than 2 GiB.
-  if (reinterpret_cast<std::uintptr_t>(bytes.data()) % 8 != 0 || bytes.size() > kMaxTensorTableSize)
-    return Malformed(
-        StrCat("undo record: found ", bytes.size(), " bytes, expected an aligned section of at most ", kMaxTensorTableSize));
-  flatbuffers::Verifier verifier(bytes.data(), bytes.size(), 8, static_cast<flatbuffers::uoffset_t>(bytes.size() / 8 + 1));
-  if (bytes.size() < 8 || !verifier.VerifyBuffer<format::UndoRecord>(nullptr))
-    return Malformed("undo record: not a sound FlatBuffer");
-  return flatbuffers::GetRoot<format::UndoRecord>(bytes.data());
-}
 
 // The host as the undo record tells it, read from the bundle.
 class RestoredHost : public ByteSource {
@@ -75,10 +66,23 @@ Status Changed(const std::string& why) {
 
 }  // namespace
 
-Status RestoreHost(const FileSource& bundle, ByteView bytes, const BundleReader& reader, OutputFile& out) {
+Result<const format::UndoRecord*> OpenUndoRecord(const BundleReader& reader) {
+  const ByteView bytes = reader.undo();
+  // FlatBuffers reads its scalars where they lie, and takes less than 2 GiB.
+  if (reinterpret_cast<std::uintptr_t>(bytes.data()) % 8 != 0 || bytes.size() > kMaxTensorTableSize)
+    return Malformed(
+        StrCat("undo record: found ", bytes.size(), " bytes, expected an aligned section of at most ", kMaxTensorTableSize));
+  flatbuffers::Verifier verifier(bytes.data(), bytes.size(), 8, static_cast<flatbuffers::uoffset_t>(bytes.size() / 8 + 1));
+  if (bytes.size() < 8 || !verifier.VerifyBuffer<format::UndoRecord>(nullptr))
+    return Malformed("undo record: not a sound FlatBuffer");
+  return flatbuffers::GetRoot<format::UndoRecord>(bytes.data());
+}
+
+Status RestoreHost(const FileSource& source, ByteView bytes, const BundleReader& reader, const HostPlace& place, OutputFile& out) {
   PANNIER_TRY(const format::UndoRecord* undo, OpenUndoRecord(reader));
   PANNIER_CHECK_OK(CheckEdits(*undo));
   const format::Manifest& manifest = reader.manifest();
+  if (const std::string since = SignedSince(bytes); !since.empty()) return Changed(since);
   if (reader.payload().anchor_file_offset != manifest.anchor_file_offset()) {
     return Changed(
         StrCat("the payload was at ", Hex(manifest.anchor_file_offset()), ", found at ", Hex(reader.payload().anchor_file_offset)));
@@ -90,11 +94,10 @@ Status RestoreHost(const FileSource& bundle, ByteView bytes, const BundleReader&
       return Changed(StrCat("found ", bytes.size(), " bytes, expected ", run.size, " of the host's at ", Hex(run.bundle_offset)));
   }
 
-  PANNIER_CHECK_OK(out.Truncate(undo->host_size()));
   for (const HostRun& run : reader.host_runs())
-    PANNIER_CHECK_OK(out.CopyFrom(bundle, run.bundle_offset, run.host_offset, run.size));
+    PANNIER_CHECK_OK(out.CopyFrom(source, place.source + run.bundle_offset, place.target + run.host_offset, run.size));
   for (const format::Edit* change : *undo->edits())
-    PANNIER_CHECK_OK(out.WriteAt(change->offset(), ByteView(change->old()->data(), change->old()->size())));
+    PANNIER_CHECK_OK(out.WriteAt(place.target + change->offset(), ByteView(change->old()->data(), change->old()->size())));
   const RestoredHost host(bytes, reader.host_runs(), *undo);
   Sha256 sha256;
   std::vector<std::uint8_t> window;
@@ -110,15 +113,25 @@ Status RestoreHost(const FileSource& bundle, ByteView bytes, const BundleReader&
   return {};
 }
 
-Status Restore(const std::string& path, const std::string& target) {
-  auto run = [&]() -> Status {
+Status RestoreFile(const FileSource& source, std::string_view arch, OutputFile& out) {
+  PANNIER_TRY(const MappedFile mapped, MappedFile::Map(source.fd(), 0, source.size()));
+  if (macho::HasFatMagic(mapped.bytes())) return RestoreFat(source, arch, out);
+  PANNIER_TRY(const Payload payload, FindPayload(mapped.bytes(), arch));
+  PANNIER_TRY(const BundleReader reader, BundleReader::Open(payload));
+  PANNIER_CHECK_OK(out.Truncate(reader.manifest().host()->size()));
+  return RestoreHost(source, mapped.bytes(), reader, {}, out);
+}
+
+Status Restore(const std::string& path, const std::string& target, std::string_view arch) {
+  auto restore = [&]() -> Result<OutputFile> {
     PANNIER_TRY(const FileSource bundle, FileSource::Open(path));
-    PANNIER_TRY(const MappedFile mapped, MappedFile::Map(bundle.fd(), 0, bundle.size()));
-    PANNIER_TRY(const Payload payload, FindPayload(mapped.bytes()));
-    PANNIER_TRY(const BundleReader reader, BundleReader::Open(payload));
     PANNIER_TRY(OutputFile out, OutputFile::Create(target, &bundle));
-    PANNIER_CHECK_OK(RestoreHost(bundle, mapped.bytes(), reader, out));
-    return out.Commit();
+    PANNIER_CHECK_OK(RestoreFile(bundle, arch, out));
+    return out;
+  };
+  auto run = [&]() -> Status {
+    PANNIER_TRY(OutputFile out, restore());
+    return out.Commit();  // now that the bundle is closed: Windows replaces no file that is open or mapped
   };
   return run().WithContext(Printable(path));
 }

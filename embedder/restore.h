@@ -2,7 +2,9 @@
 #ifndef PANNIER_EMBEDDER_RESTORE_H_
 #define PANNIER_EMBEDDER_RESTORE_H_
 
+#include <cstdint>
 #include <string>
+#include <string_view>
 
 #include "embedder/file_source.h"
 #include "embedder/output_file.h"
@@ -12,12 +14,24 @@
 
 namespace pannier {
 
-// Writes the host into `out`, which is committed by the caller. kHostChanged with the reason when strip or a signer changed the
-// bundle so that the undo record no longer fits.
-Status RestoreHost(const FileSource& bundle, ByteView bytes, const BundleReader& reader, OutputFile& out);
+// Checked as a FlatBuffer, not for what it says.
+Result<const format::UndoRecord*> OpenUndoRecord(const BundleReader& reader);
+
+// Where a bundle begins in its file, and where its host is to begin in the other; 0 but for slices of fat files.
+struct HostPlace {
+  std::uint64_t source = 0;
+  std::uint64_t target = 0;
+};
+
+// Writes the host of the bundle in `bytes` into `out`, which is made long enough and committed by the caller. kHostChanged with the
+// reason when strip or a signer changed the bundle so that the undo record no longer fits.
+Status RestoreHost(const FileSource& source, ByteView bytes, const BundleReader& reader, const HostPlace& place, OutputFile& out);
+
+// The same for a whole file, which may be fat; `arch`: for that slice of it alone.
+Status RestoreFile(const FileSource& source, std::string_view arch, OutputFile& out);
 
 // Replaces `target` (or makes it) in one step by the host of the bundle at `path`.
-Status Restore(const std::string& path, const std::string& target);
+Status Restore(const std::string& path, const std::string& target, std::string_view arch = {});
 
 }  // namespace pannier
 

@@ -2,10 +2,11 @@
 #include "embedder/terminal.h"
 
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <array>
 #include <cstdio>
+
+#include "embedder/system.h"
 
 namespace pannier {
 
@@ -24,7 +25,7 @@ std::string HumanSize(std::uint64_t bytes) {
 Progress::Progress(std::string_view action, std::uint64_t total, bool wanted)
     : action_(action),
       total_(total),
-      visible_(wanted && isatty(STDERR_FILENO) != 0),
+      visible_(wanted && StderrIsTerminal()),
       start_(std::chrono::steady_clock::now()),
       next_(start_ + std::chrono::milliseconds(500)) {}
 

@@ -101,6 +101,7 @@ class Verifier {
 
   void CheckEnds() {
     const format::Manifest& manifest = reader_.manifest();
+    if (std::string since = SignedSince(file_.bytes()); !since.empty()) Differ(std::move(since));
     if (file_.bytes().size() != manifest.file_size())
       Differ(StrCat("file: found ", file_.bytes().size(), " bytes, expected ", manifest.file_size()));
     if (reader_.payload().anchor_file_offset != manifest.anchor_file_offset()) {
@@ -257,8 +258,8 @@ class Verifier {
       for (std::size_t i = 0; i < count; ++i) bytes[i] = WithoutDerived(checked_[first + i].bytes, copies[i]);
       Sha256Many(bytes.data(), count, digests.data());
       // Given back in one go, since each time interrupts all processors that this process runs on.
-      const std::uint8_t* begin = bytes[0].begin();
-      const std::uint8_t* end = bytes[0].end();
+      const std::uint8_t* begin = checked_[first].bytes.begin();  // of the file: bytes[0] may be a copy
+      const std::uint8_t* end = checked_[first].bytes.end();
       for (std::size_t i = 0; i < count; ++i) {
         const Checked& item = checked_[first + i];
         const bool same = digests[i] == item.expected || (item.is_gap && IsFiller(item.bytes));
@@ -355,6 +356,7 @@ class Verifier {
 
   void NoteRewritten() {
     const format::Manifest& manifest = reader_.manifest();
+    if (std::string since = SignedSince(file_.bytes()); !since.empty()) report_.notes.push_back(std::move(since));
     if (file_.bytes().size() == manifest.file_size() && reader_.payload().anchor_file_offset == manifest.anchor_file_offset())
       return;
     report_.notes.push_back(StrCat("the file was rewritten since it was embedded: ", file_.bytes().size(), " bytes, it was ",

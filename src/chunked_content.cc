@@ -1,13 +1,15 @@
-// Chunks found, checked and decoded (store, zstd).
+// Chunks found, checked and decoded.
 #include "src/chunked_content.h"
 
 #include <zstd.h>
 
 #include <algorithm>
 #include <cstring>
+#include <new>
 #include <string>
 
 #include "src/parallel.h"
+#include "src/planes.h"
 #include "src/text.h"
 
 namespace pannier {
@@ -15,12 +17,36 @@ namespace pannier {
 namespace {
 
 Status CheckCodec(std::uint64_t index, Codec codec) {
-  if (codec == Codec::kStore || codec == Codec::kZstd) return {};
+  if (codec == Codec::kStore || codec == Codec::kZstd || codec == Codec::kPlanes) return {};
   return {ErrorCode::kUnsupported,
-          StrCat("chunk ", index, ": codec: found ", static_cast<unsigned>(codec), ", expected 0 (store) or 1 (zstd)")};
+          StrCat("chunk ", index, ": codec: found ", static_cast<unsigned>(codec), ", expected 0 (store), 1 (zstd) or 2 (planes)")};
 }
 
 }  // namespace
+
+void ChunkDecoder::Context::operator()(ZSTD_DCtx* context) const { ZSTD_freeDCtx(context); }
+
+Status ChunkDecoder::Decode(Codec codec, ByteView stored, std::uint8_t* out, std::size_t size) {
+  if (codec == Codec::kStore) {
+    std::memcpy(out, stored.data(), size);
+    return {};
+  }
+  if (context_ == nullptr) context_.reset(ZSTD_createDCtx());
+  if (context_ == nullptr) return {ErrorCode::kNoMemory, "zstd: cannot allocate a context"};
+  if (codec == Codec::kPlanes) {
+    if (scratch_size_ < size) {
+      scratch_.reset(new (std::nothrow) std::uint8_t[size]);
+      scratch_size_ = scratch_ != nullptr ? size : 0;
+    }
+    if (scratch_size_ < size) return {ErrorCode::kNoMemory, StrCat("cannot allocate ", size, " bytes")};
+    return DecodePlanes(stored, out, size, context_.get(), scratch_.get());
+  }
+  // One-shot decoding never writes beyond `size`, whatever the frame claims.
+  const std::size_t decoded = ZSTD_decompressDCtx(context_.get(), out, size, stored.data(), stored.size());
+  if (ZSTD_isError(decoded) != 0U) return Malformed(StrCat("zstd: ", ZSTD_getErrorName(decoded)));
+  if (decoded != size) return Malformed(StrCat("zstd: found ", decoded, " bytes, expected ", size));
+  return {};
+}
 
 std::uint64_t ChunkedContent::chunk_bytes(std::uint64_t index) const {
   return std::min<std::uint64_t>(chunk_size_, size_ - index * chunk_size_);
@@ -33,9 +59,9 @@ Result<ChunkRecord> ChunkedContent::Record(std::uint64_t index) const {
                             ", expected a range within the artifact's ", stored_.size(), " bytes"));
   }
   if (is_opaque() || !CheckCodec(index, record.codec).ok()) return record;
-  const std::uint64_t original = chunk_bytes(index);
-  const bool fits = record.codec == Codec::kStore ? record.stored_size == original
-                                                  : record.stored_size <= ZSTD_compressBound(static_cast<std::size_t>(original));
+  const auto original = static_cast<std::size_t>(chunk_bytes(index));
+  const std::size_t bound = record.codec == Codec::kPlanes ? PlanesBound(original) : ZSTD_compressBound(original);
+  const bool fits = record.codec == Codec::kStore ? record.stored_size == original : record.stored_size <= bound;
   if (!fits)
     return Malformed(
         StrCat("chunk ", index, ": stored size: found ", record.stored_size, ", expected what holds ", original, " bytes"));
@@ -58,6 +84,12 @@ Status ChunkedContent::CheckDecodable() const {
   for (std::uint64_t i = 0; i < chunk_count(); ++i) {
     PANNIER_TRY(const ChunkRecord record, Record(i));
     PANNIER_CHECK_OK(CheckCodec(i, record.codec));
+    if (record.codec == Codec::kPlanes) {
+      PANNIER_CHECK_OK(
+          ParsePlanes(ByteView(stored_.data() + record.offset, record.stored_size), static_cast<std::size_t>(chunk_bytes(i)))
+              .TakeStatus()
+              .WithContext(StrCat("chunk ", i)));
+    }
     if (record.codec != Codec::kZstd) continue;
     const unsigned long long found = ZSTD_getFrameContentSize(stored_.data() + record.offset, record.stored_size);
     if (found == chunk_bytes(i)) continue;
@@ -68,21 +100,14 @@ Status ChunkedContent::CheckDecodable() const {
   return {};
 }
 
-Status ChunkedContent::DecodeChunk(std::uint64_t index, void* out, bool check) const {
+Status ChunkedContent::DecodeChunk(std::uint64_t index, void* out, bool check, ChunkDecoder& decoder) const {
   PANNIER_TRY(const ChunkRecord record, Record(index));
   PANNIER_CHECK_OK(CheckCodec(index, record.codec));
   if (check) PANNIER_CHECK_OK(CheckDigest(index, record));
-  const std::uint8_t* stored = stored_.data() + record.offset;
-  const auto size = static_cast<std::size_t>(chunk_bytes(index));
-  if (record.codec == Codec::kStore) {
-    std::memcpy(out, stored, size);
-    return {};
-  }
-  // One-shot decoding never writes beyond `size`, whatever the frame claims.
-  const std::size_t decoded = ZSTD_decompress(out, size, stored, record.stored_size);
-  if (ZSTD_isError(decoded) != 0U) return Malformed(StrCat("chunk ", index, ": zstd: ", ZSTD_getErrorName(decoded)));
-  if (decoded != size) return Malformed(StrCat("chunk ", index, ": zstd: found ", decoded, " bytes, expected ", size));
-  return {};
+  return decoder
+      .Decode(record.codec, ByteView(stored_.data() + record.offset, record.stored_size), static_cast<std::uint8_t*>(out),
+              static_cast<std::size_t>(chunk_bytes(index)))
+      .WithContext(StrCat("chunk ", index));
 }
 
 Result<std::optional<ByteView>> ChunkedContent::StoredWhole() const {
@@ -100,7 +125,9 @@ Result<std::optional<ByteView>> ChunkedContent::StoredWhole() const {
 
 Status ChunkedContent::Decode(void* out, unsigned threads, bool check) const {
   auto* bytes = static_cast<std::uint8_t*>(out);
-  return ParallelFor(chunk_count(), threads, [&](std::uint64_t i) { return DecodeChunk(i, bytes + i * chunk_size_, check); });
+  return ParallelForWith<ChunkDecoder>(chunk_count(), threads, [&](ChunkDecoder& decoder, std::uint64_t i) {
+    return DecodeChunk(i, bytes + i * chunk_size_, check, decoder);
+  });
 }
 
 Status ChunkedContent::CheckDigests(unsigned threads) const {

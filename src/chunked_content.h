@@ -2,14 +2,33 @@
 #ifndef PANNIER_SRC_CHUNKED_CONTENT_H_
 #define PANNIER_SRC_CHUNKED_CONTENT_H_
 
+#include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 
 #include "src/bytes.h"
 #include "src/format.h"
 #include "src/result.h"
 
+typedef struct ZSTD_DCtx_s ZSTD_DCtx;
+
 namespace pannier {
+
+// What a thread that decodes chunks reuses from one to the next.
+class ChunkDecoder {
+ public:
+  Status Decode(Codec codec, ByteView stored, std::uint8_t* out, std::size_t size);
+
+ private:
+  struct Context {
+    void operator()(ZSTD_DCtx* context) const;
+  };
+
+  std::unique_ptr<ZSTD_DCtx, Context> context_;  // made when first used
+  std::unique_ptr<std::uint8_t[]> scratch_;
+  std::size_t scratch_size_ = 0;
+};
 
 // Borrows the artifact's stored bytes and the table's. `table` holds exactly the records of this content; its digest has been
 // checked. A chunk whose codec is unknown has a digest like all others, and is an error only when it is decoded.
@@ -35,7 +54,7 @@ class ChunkedContent {
   Status CheckDecodable() const;
 
   // Decodes a chunk into chunk_bytes(index) bytes; with `check`, its digest is compared first.
-  Status DecodeChunk(std::uint64_t index, void* out, bool check) const;
+  Status DecodeChunk(std::uint64_t index, void* out, bool check, ChunkDecoder& decoder) const;
 
   // The whole content where it lies, when every chunk is stored as it is and follows the one before.
   Result<std::optional<ByteView>> StoredWhole() const;

@@ -69,7 +69,7 @@ bool HasAnchorMagic(ByteView bytes);
 Result<Anchor> ParseAnchor(ByteView bytes);
 std::array<std::uint8_t, Anchor::kSize> EncodeAnchor(const Anchor& anchor);
 
-enum class Codec : std::uint8_t { kStore = 0, kZstd = 1 };  // a record may hold another value, of a later version
+enum class Codec : std::uint8_t { kStore = 0, kZstd = 1, kPlanes = 2 };  // a record may hold another value, of a later version
 
 // A record of a chunk table: where a chunk's stored bytes are, from the start of its artifact's.
 struct ChunkRecord {

@@ -12,12 +12,14 @@
 
 namespace pannier {
 
-// Touching bytes of a file that another process cuts off meanwhile ends in SIGBUS, as with every mapping.
+// Touching bytes of a file that another process cuts off meanwhile ends in SIGBUS, as with every mapping; Windows lets nobody cut
+// off a file that is mapped.
 class MappedFile {
  public:
   // Regular files only.
   static Result<MappedFile> Open(const std::string& path);
-  // `size` bytes from `offset`, which need not be aligned. The descriptor may be closed afterwards.
+  // `size` bytes from `offset`, which need not be aligned. The descriptor (on Windows: of the C library) may be closed
+  // afterwards.
   static Result<MappedFile> Map(int file_descriptor, std::uint64_t offset, std::uint64_t size);
 
   MappedFile() = default;
@@ -33,6 +35,10 @@ class MappedFile {
   void Release(ByteView range) const;
 
  private:
+#ifdef _WIN32
+  static Result<MappedFile> MapHandle(void* handle, std::uint64_t offset, std::uint64_t size);
+#endif
+
   void* mapping_ = nullptr;
   std::size_t mapping_size_ = 0;
   ByteView bytes_;

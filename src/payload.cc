@@ -1,10 +1,12 @@
-// The payload found in a file: by a program header or section header that leads to the anchor, or by its sections' names.
+// The payload found in a file: by a segment or section header that leads to the anchor, or by its sections' names.
 #include "src/payload.h"
 
-#include <cstring>
+#include <algorithm>
+#include <string>
 
 #include "src/elf_file.h"
 #include "src/format.h"
+#include "src/macho_file.h"
 #include "src/pe_file.h"
 #include "src/text.h"
 
@@ -42,6 +44,24 @@ Result<Payload> FindInElf(ByteView file) {
   return payload;
 }
 
+Result<Payload> FindInMachO(ByteView file) {
+  PANNIER_TRY(const macho::Header header, macho::ParseHeader(file));
+  PANNIER_TRY(const std::vector<macho::Command> commands, macho::ParseCommands(file, header));
+  PANNIER_TRY(const std::vector<macho::Segment> segments, macho::ParseSegments(header, commands));
+  PANNIER_CHECK_OK(macho::CheckSegmentsInFile(segments, file.size()));
+  for (const macho::Segment& segment : segments) {
+    const ByteView bytes = *file.Slice(segment.offset, segment.file_size);
+    if ((segment.protection & macho::kReadable) == 0 || bytes.size() < Anchor::kSize || !HasAnchorMagic(bytes)) continue;
+    Payload payload;
+    payload.format = format::ImageFormat::MachO;
+    payload.anchor = bytes;
+    payload.segment = bytes;
+    payload.anchor_file_offset = segment.offset;
+    return payload;
+  }
+  return NoPayload();
+}
+
 // The payload's first section, and those behind it that follow in file and memory alike. `is_mapped`: sections stand at their
 // addresses, not at their raw data's offsets.
 Result<Payload> FindInPe(ByteView image, bool is_mapped) {
@@ -72,17 +92,38 @@ Result<Payload> FindInPe(ByteView image, bool is_mapped) {
   return NoPayload();
 }
 
+Result<Payload> FindInFat(ByteView file, std::string_view arch) {
+  PANNIER_TRY(macho::FatFile fat, macho::ParseFat(file, file.size()));
+  std::stable_partition(fat.slices.begin(), fat.slices.end(),
+                        [](const macho::Slice& slice) { return slice.cpu_type == macho::OwnCpuType(); });
+  std::string names;
+  Status refused;  // the first that is no library that this version reads
+  bool is_library = false;
+  for (const macho::Slice& slice : fat.slices) {
+    const std::string name = macho::ArchName(slice.cpu_type, slice.cpu_subtype);
+    names += StrCat(names.empty() ? "" : ", ", name);
+    if (!arch.empty() && arch != name) continue;
+    const ByteView bytes = *file.Slice(slice.offset, slice.size);
+    Result<Payload> payload = FindInMachO(bytes).WithContext(StrCat("slice ", name));
+    if (payload.ok()) payload->slice = bytes;
+    const ErrorCode code = payload.status().code();
+    if (!arch.empty() || (code != ErrorCode::kNotABundle && code != ErrorCode::kUnsupported)) return payload;
+    is_library = is_library || code == ErrorCode::kNotABundle;
+    if (code == ErrorCode::kUnsupported && refused.ok()) refused = payload.TakeStatus();
+  }
+  if (!arch.empty())
+    return {ErrorCode::kNotFound, StrCat("no slice ", Printable(arch), "; it has ", names.empty() ? "none" : names)};
+  return is_library || refused.ok() ? NoPayload() : refused;
+}
+
 }  // namespace
 
 FileFormat DetectFormat(ByteView file) {
   if (elf::HasMagic(file)) return FileFormat::kElf;
   if (file.text().substr(0, 8) == "!<arch>\n" || file.text().substr(0, 8) == "!<thin>\n") return FileFormat::kArchive;
   if (pe::HasMagic(file)) return FileFormat::kPe;
-  if (const auto magic = file.Read<std::uint32_t>(0)) {
-    for (const std::uint32_t known : {0xfeedfaceU, 0xfeedfacfU, 0xcefaedfeU, 0xcffaedfeU, 0xbebafecaU, 0xbfbafecaU}) {
-      if (*magic == known) return FileFormat::kMachO;
-    }
-  }
+  if (macho::HasMagic(file) || macho::HasFatMagic(file)) return FileFormat::kMachO;
+  if (file.text().substr(0, 3) == "\xfe\xed\xfa") return FileFormat::kMachO;  // big-endian
   return FileFormat::kUnknown;
 }
 
@@ -110,9 +151,14 @@ std::optional<ByteView> Payload::Find(std::string_view name, std::uint64_t offse
   return std::nullopt;
 }
 
-Result<Payload> FindPayload(ByteView file) {
+Result<Payload> FindPayload(ByteView file, std::string_view arch) {
   const FileFormat format = DetectFormat(file);
+  const bool is_fat = format == FileFormat::kMachO && macho::HasFatMagic(file);
+  if (is_fat) return FindInFat(file, arch);
+  if (!arch.empty())
+    return {ErrorCode::kUnsupported, StrCat("found ", FormatName(format), " of one architecture, expected a fat file")};
   if (format == FileFormat::kElf) return FindInElf(file);
+  if (format == FileFormat::kMachO) return FindInMachO(file);
   if (format == FileFormat::kPe) return FindInPe(file, false);
   return {ErrorCode::kUnsupported, StrCat("found ", FormatName(format), ", expected a shared library")};
 }

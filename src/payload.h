@@ -34,14 +34,17 @@ struct Payload {
   ByteView segment;
   // In the file only: sections are found by name, since strip may move each on its own.
   std::vector<NamedSection> sections;
-  std::uint64_t anchor_file_offset = 0;  // 0 for an image mapped by the OS
+  std::uint64_t anchor_file_offset = 0;  // in the library's file; 0 for an image mapped by the OS
+  // Of a fat Mach-O file: the library of one architecture, whose file that slice then is. Empty for all other files.
+  ByteView slice;
 
   bool is_mapped() const { return !segment.empty(); }
   std::optional<ByteView> Find(std::string_view name, std::uint64_t offset, std::uint64_t size) const;
 };
 
-// Looks through the bytes of a whole file. kNotABundle when it is a sound library without a payload.
-Result<Payload> FindPayload(ByteView file);
+// Looks through the bytes of a whole file. kNotABundle when it is a sound library without a payload. Of a fat file: in the slice of
+// architecture `arch`; or, where that is empty, in the slice of this program's own, else in the first that carries a payload.
+Result<Payload> FindPayload(ByteView file, std::string_view arch = {});
 
 // The same in a PE image as the OS mapped it: from the module's base, SizeOfImage bytes (pe::Header::image_size; the module's first
 // page is enough for pe::ParseHeader). Touches the headers and the first bytes of readable sections.

@@ -6,10 +6,8 @@
 //                                                                  loading it (a library of another machine)
 //
 // Exit status: 0 as expected; 1 not, and stdout says what; 2 the dynamic loader refused the library, and stdout says why.
-#include <dlfcn.h>
-#include <unistd.h>
-
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <exception>
 #include <fstream>
@@ -21,6 +19,7 @@
 #include "src/byte_source.h"
 #include "src/bytes.h"
 #include "src/tvm_params.h"
+#include "tests/dynamic_loader.h"
 
 namespace pannier::testing {
 namespace {
@@ -39,18 +38,10 @@ std::string ReadAll(const char* path) {
 }
 
 int Dlopen(const char* path) {
-  void* library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-  if (library == nullptr) {
-    std::printf("%s\n", dlerror());
-    return 2;
-  }
-  return dlclose(library) == 0 ? 0 : Wrong("dlclose");
-}
-
-// Is the address in the library that was loaded from `path`, as the dynamic loader sees it?
-bool IsMappedFrom(const void* address, const char* path) {
-  Dl_info info = {};
-  return dladdr(address, &info) != 0 && std::strcmp(info.dli_fname, path) == 0;
+  const std::string words = LoadAndUnload(path);
+  if (words.empty()) return 0;
+  std::printf("%s\n", words.c_str());
+  return 2;
 }
 
 int Compare(const Bundle& bundle, const char* path, const std::string& placement, const std::string& graph,
@@ -70,7 +61,7 @@ int Compare(const Bundle& bundle, const char* path, const std::string& placement
       return Wrong("tensor " + tensor.name + " differs");
     }
     if (tensor.data_size == 0 || !view.is_zero_copy() || placement == "open") continue;
-    if (IsMappedFrom(view.data(), path) != (placement == "mapped"))
+    if (IsLoadedFrom(view.data(), path) != (placement == "mapped"))
       return Wrong("tensor " + tensor.name + " is not where it should be");
   }
   bundle.CheckDigests();
@@ -97,7 +88,7 @@ int Main(int argc, char** argv) {
 }  // namespace pannier::testing
 
 int main(int argc, char** argv) {
-  alarm(pannier::testing::kTimeLimit);
+  pannier::testing::EndAfter(pannier::testing::kTimeLimit);
   int status = 3;
   try {
     status = pannier::testing::Main(argc, argv);
@@ -106,5 +97,5 @@ int main(int argc, char** argv) {
   }
   std::fflush(stdout);
   // What a strange library registered with atexit is not our subject.
-  _exit(status);
+  std::_Exit(status);
 }

@@ -1,13 +1,15 @@
 // The whole C interface from C99: usage c_abi_c99 BUNDLE GRAPH PARAMS, where BUNDLE carries these two files of tests/data/mlp.
 #define _POSIX_C_SOURCE 200809L  // NOLINT(bugprone-reserved-identifier): for those who ask for POSIX
 
-#include <fcntl.h>
 #include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#ifdef _WIN32
+#include <malloc.h>
+#endif
 
 #include "pannier/pannier.h"
 
@@ -40,21 +42,41 @@ static pannier_error error;
 #define CHECK_OK(call) CHECK_CODE(PANNIER_OK, call)
 
 typedef struct file {
-  unsigned char* bytes;  // aligned to 64, as tensors want it
+  unsigned char* bytes;
   size_t size;
 } file;
+
+// As tensors want it.
+static void* AllocateAligned(size_t size) {
+  void* bytes = NULL;
+#ifdef _WIN32
+  bytes = _aligned_malloc(size, 64);
+#else
+  if (posix_memalign(&bytes, 64, size) != 0) bytes = NULL;
+#endif
+  CHECK(bytes != NULL);
+  return bytes;
+}
+
+static void FreeAligned(void* bytes) {
+#ifdef _WIN32
+  _aligned_free(bytes);
+#else
+  free(bytes);
+#endif
+}
 
 static file ReadFile(const char* path) {
   file result = {NULL, 0};
   FILE* stream = fopen(path, "rb");
-  void* bytes = NULL;
+  void* bytes;
   long size;
   CHECK(stream != NULL);
   CHECK(fseek(stream, 0, SEEK_END) == 0);
   size = ftell(stream);
   CHECK(size > 0);
   rewind(stream);
-  CHECK(posix_memalign(&bytes, 64, (size_t)size) == 0);
+  bytes = AllocateAligned((size_t)size);
   CHECK(fread(bytes, 1, (size_t)size, stream) == (size_t)size);
   fclose(stream);
   result.bytes = bytes;
@@ -238,7 +260,8 @@ static void CheckCode(pannier_bundle* bundle) {
   CHECK_OK(pannier_bundle_symbol(bundle, "tvmgen_default_fused_nn_batch_flatten", &address, &error));
   memcpy(&flatten, &address, sizeof(flatten));
 
-  CHECK(posix_memalign(&input.data, 64, size) == 0 && posix_memalign(&output.data, 64, size) == 0);
+  input.data = AllocateAligned(size);
+  output.data = AllocateAligned(size);
   for (i = 0; i < 784; ++i) ((float*)input.data)[i] = (float)i + 0.5F;
   memset(output.data, 0, size);
   input.shape = input_shape;
@@ -249,8 +272,8 @@ static void CheckCode(pannier_bundle* bundle) {
   args[1].pointer = &output;
   CHECK(flatten(args, type_codes, 2, &result, &result_code, NULL) == 0);
   CHECK(memcmp(input.data, output.data, size) == 0);
-  free(input.data);
-  free(output.data);
+  FreeAligned(input.data);
+  FreeAligned(output.data);
 
   CHECK_OK(pannier_find(address, NULL, &found, &error));
   CHECK_OK(pannier_tensor_count(found, &count, &error));
@@ -484,9 +507,9 @@ int main(int argc, char** argv) {
   CheckErrors(argv[2]);
   CheckReferences(argv[1]);
 
-  free(library.bytes);
-  free(graph.bytes);
-  free(params.bytes);
+  FreeAligned(library.bytes);
+  FreeAligned(graph.bytes);
+  FreeAligned(params.bytes);
   printf("c_abi_c99: all well\n");
   return 0;
 }

@@ -136,7 +136,7 @@ const std::vector<Damage>& Damages() {
       {"chunk table byte", [](const Image& i) { i.graph_chunks[0] = 1; }, Seal::kNothing, ErrorCode::kDigestMismatch,
        "artifact \"graph\": chunk table: sha-256: found "},
       {"chunk's codec", [](const Image& i) { i.graph_chunks[12] = 9; }, Seal::kAll, ErrorCode::kUnsupported,
-       "artifact \"graph\": chunk 0: codec: found 9, expected 0 (store) or 1 (zstd)"},
+       "artifact \"graph\": chunk 0: codec: found 9, expected 0 (store), 1 (zstd) or 2 (planes)"},
       {"chunk's reserved byte", [](const Image& i) { i.graph_chunks[15] = 9; }, Seal::kAll, ErrorCode::kMalformed,
        "artifact \"graph\": chunk 0: reserved bytes: found non-zero, expected zero"},
       {"chunk's offset", [](const Image& i) { Put64(i.graph_chunks, UINT64_MAX); }, Seal::kAll, ErrorCode::kMalformed,

@@ -57,7 +57,8 @@ void WriteFile(const std::string& path, const std::string& bytes) {
   REQUIRE(file.good());
 }
 
-std::string HostOf(const std::string& platform) { return (kData / platform / "lib.so").string(); }
+// The one library in a platform's folder.
+std::string HostOf(const std::string& platform) { return fs::directory_iterator(kData / platform)->path().string(); }
 
 std::vector<NamedPath> Artifacts() {
   return {{"graph", (kData / "graph.json").string()}, {"params", (kData / "params.bin").string()}};
@@ -86,12 +87,13 @@ VerifyReport MustVerify(const std::string& path) {
 
 TEST_CASE("a library of every platform embeds, verifies, reads back and restores") {
   const Folder folder;
-  for (const std::string platform : {"linux-x86_64", "linux-i686", "linux-aarch64", "linux-armv7", "linux-riscv64"}) {
+  for (const std::string platform :
+       {"linux-x86_64", "linux-i686", "linux-aarch64", "linux-armv7", "linux-riscv64", "macos-x86_64", "macos-arm64"}) {
     for (const CodecChoice codec : {CodecChoice::kStore, CodecChoice::kZstd, CodecChoice::kAuto}) {
       CAPTURE(platform, static_cast<int>(codec));
       const EmbedSummary summary = MustEmbed(HostOf(platform), Artifacts(), folder / "model.so", codec);
       CHECK(summary.is_mapped);
-      CHECK(summary.host_bytes_changed < 250);
+      CHECK(summary.host_bytes_changed < 500);
       CHECK(MustVerify(folder / "model.so").passed());
       const Bundle bundle = OpenBundle(folder / "model.so");
       CHECK(bundle.graph_json() == ReadFile((kData / "graph.json").string()));

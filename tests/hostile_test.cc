@@ -325,7 +325,7 @@ TEST_CASE("an artifact of a later kind, and a chunk of a later codec") {
       {[](const Image&, const format::Artifact& labels) { *Image::Field(&labels, format::Artifact::VT_KIND) = 7; },
        "artifact \"labels\": kind: found 7, expected 0 (blob) or 1 (params); a newer pannier reads it"},
       {[](const Image& image, const format::Artifact& labels) { image.index[labels.chunks()->offset() + 12] = 9; },
-       "artifact \"labels\": chunk 0: codec: found 9, expected 0 (store) or 1 (zstd)"},
+       "artifact \"labels\": chunk 0: codec: found 9, expected 0 (store), 1 (zstd) or 2 (planes)"},
   };
   const TemporaryDirectory folder;
   const std::string path = folder / "later.so";
@@ -374,7 +374,8 @@ TEST_CASE("files of other formats") {
   CHECK(found("") == "found a file of unknown format, expected a shared library");
   CHECK(found("!<arch>\nlib.o/") == "found a static archive, expected a shared library");
   CHECK(found("MZ\x90") == "dos header: found 3 bytes, expected 64");
-  CHECK(found("\xcf\xfa\xed\xfe") == "found a Mach-O file, expected a shared library");
+  CHECK(found("\xcf\xfa\xed\xfe") == "mach header: found 4 bytes, expected 32");
+  CHECK(found("\xfe\xed\xfa\xcf") == "found a big-endian Mach-O file (PowerPC), expected a little-endian one");
   CHECK(found("\x7f"
               "ELF") == "elf header: found 4 bytes, expected at least 16");
   CHECK(found(std::string_view("\x7f"
@@ -456,7 +457,7 @@ TEST_CASE("before memory is made, records and frames must account for it") {
   const ChunkRecord sizeless = append_frame(false);
   const ChunkRecord plain = {0, 40, Codec::kStore, {}};
   ChunkRecord later = plain;
-  later.codec = static_cast<Codec>(2);
+  later.codec = static_cast<Codec>(9);
   const auto check = [&](std::uint64_t size, const std::vector<ChunkRecord>& records) {
     std::vector<std::uint8_t> table;
     for (const ChunkRecord& record : records) AppendChunkRecord(table, record);
@@ -470,7 +471,7 @@ TEST_CASE("before memory is made, records and frames must account for it") {
   CHECK(check(39, {frame}) == "chunk 0: zstd frame: found 40, expected 39");
   CHECK(check(kMinChunkSize + 40, {frame, frame}) == "chunk 0: zstd frame: found 40, expected 4096");
   CHECK(check(40, {sizeless}) == "chunk 0: zstd frame: found no content size, expected 40");
-  CHECK(check(40, {later}) == "chunk 0: codec: found 2, expected 0 (store) or 1 (zstd)");
+  CHECK(check(40, {later}) == "chunk 0: codec: found 9, expected 0 (store), 1 (zstd) or 2 (planes)");
   CHECK(check(kMinChunkSize + 40, {plain, plain}) == "chunk 0: stored size: found 40, expected what holds 4096 bytes");
 }
 

@@ -406,7 +406,7 @@ class Library:
         if old_rpath:
             self.longer_rpath += old_rpath.text.replace("$ORIGIN", os.path.dirname(self.path))
         self.check_bundle()
-        for tool, command in self.sweep.tools.items():
+        for tool, command in TOOLS.items():
             self.check_tool(tool, command)
 
     def check_load(self, path):
@@ -533,7 +533,6 @@ class Sweep:
         # Whoever builds meanwhile does not change what is tested.
         self.pannier, self.bundle_probe = (pathlib.Path(shutil.copy(build / name, folder)) for name in
                                            ("embedder/pannier", "tests/bundle_probe"))
-        self.tools = TOOLS
         self.payload = folder / "payload"
         self.payload.mkdir()
         write_payload(self.payload)

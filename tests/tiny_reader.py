@@ -66,6 +66,26 @@ class Table:
         return struct.unpack("<QQ32s", self.raw(field, 48))
 
 
+def zstd(frame):
+    return subprocess.run(["zstd", "-dcq"], input=frame, stdout=subprocess.PIPE, check=True).stdout
+
+
+def planes(stored, size):
+    width, rotation, reserved = struct.unpack_from("<BBH", stored)
+    assert width in (1, 2, 4, 8) and rotation in (0, 1) and reserved == 0, "planes"
+    count, at = size // width, 4 + 4 * width
+    out = bytearray(count * width)
+    for i, entry in enumerate(struct.unpack_from(f"<{width}I", stored, 4)):
+        plane = stored[at:at + (entry & 0x7fffffff)]
+        at += len(plane)
+        out[i::width] = zstd(plane) if entry >> 31 else plane  # fails on another count
+    if rotation:
+        elements = f"<{count}{dict(zip((1, 2, 4, 8), 'BHIQ'))[width]}"
+        out = struct.pack(elements, *(x >> 1 | (x & 1) << 8 * width - 1 for x in struct.unpack(elements, out)))
+    assert len(stored) - at == size % width, "planes' rest"
+    return bytes(out) + stored[at:]
+
+
 class Bundle:
     def __init__(self, data):
         self.data = data
@@ -145,10 +165,11 @@ class Bundle:
             offset, length, codec, digest = struct.unpack_from("<QIB3x32s", records, at)
             chunk = stored[offset:offset + length]
             assert sha256(chunk) == digest, "chunk"
-            assert codec in (0, 1), f"codec {codec} is of a later version"
-            if codec == 1:
-                chunk = subprocess.run(["zstd", "-dcq"], input=chunk, stdout=subprocess.PIPE, check=True).stdout
-            assert len(chunk) == min(chunk_size, size - len(out)), "chunk size"
+            assert codec in (0, 1, 2), f"codec {codec} is of a later version"
+            original = min(chunk_size, size - len(out))
+            if codec != 0:
+                chunk = zstd(chunk) if codec == 1 else planes(chunk, original)
+            assert len(chunk) == original, "chunk size"
             out += chunk
         assert len(out) == size, "size"
         return out

@@ -40,7 +40,7 @@ with tempfile.TemporaryDirectory() as folder:
         hosts.append(f"{folder}/host-{name}")
         output(pannier, "restore", here / "golden" / name, "-o", hosts[-1])
     for host in hosts:
-        for codec in ("store", "zstd", "auto"):
+        for codec in ("store", "zstd", "planes", "auto"):
             bundle = f"{folder}/model.so"
             output(pannier, "embed", host, "--graph", data / "graph.json", "--params", data / "params.bin", "-o", bundle, "--codec", codec)
             compare(bundle)

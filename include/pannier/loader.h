@@ -21,9 +21,11 @@ enum class Check {
 struct LoadOptions {
   Check check = Check::kStructure;
   unsigned threads = 0;         // for decoding one large artifact; 0: one for each processor
-  bool global_symbols = false;  // RTLD_GLOBAL: libraries loaded later see this one's symbols
+  bool global_symbols = false;  // RTLD_GLOBAL: libraries loaded later see this one's symbols; nothing on Windows
 };
 
+// Paths are UTF-8 on Windows, and what the system takes elsewhere.
+//
 // Loads the library with the OS's dynamic loader (its constructors run) and finds its artifacts in the mapped image. Takes no
 // longer for a large payload than for a small one. `path` is a file, never searched for in the library path. Loading a path twice
 // gives two handles to one library, as dlopen does. kIo, kNotABundle, kMalformed, kUnsupported, kLoadFailed (with the dynamic
@@ -34,7 +36,7 @@ PANNIER_API Bundle LoadBundle(const std::string& path, const LoadOptions& option
 PANNIER_API Bundle OpenBundle(const std::string& path, const LoadOptions& options = {});
 
 // The same for a bundle inside an open file (an APK, an asset): `size` bytes from `offset`. The descriptor is not kept and may be
-// closed.
+// closed; on Windows it is one of the C library (_open).
 PANNIER_API Bundle OpenBundle(int file_descriptor, std::uint64_t offset, std::uint64_t size, const LoadOptions& options = {});
 
 // The same for bytes in memory, which are borrowed: they must outlive the handle. Bytes that do not begin at an address of 64-byte

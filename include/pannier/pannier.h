@@ -98,7 +98,7 @@ typedef struct pannier_load_options {
   size_t struct_size;
   int check;           // PANNIER_CHECK_*
   uint32_t threads;    // for decoding one large artifact; 0: one for each processor
-  int global_symbols;  // not 0: RTLD_GLOBAL, libraries loaded later see this one's symbols
+  int global_symbols;  // not 0: RTLD_GLOBAL, libraries loaded later see this one's symbols; nothing on Windows
   uint32_t reserved;   // 0
 } pannier_load_options;
 

@@ -3,8 +3,6 @@
 // usage: check_bundle BUNDLE GRAPH PARAMS store|zstd
 //
 // Prints each thing that is wrong. Exit status: 0 nothing is; 1 something is; 2 anything else.
-#include <dlfcn.h>
-
 #include <algorithm>
 #include <cstdint>
 #include <cstdio>
@@ -19,6 +17,7 @@
 
 #include "pannier/loader.h"
 #include "src/bytes.h"
+#include "tests/dynamic_loader.h"
 
 namespace pannier::testing {
 namespace {
@@ -104,13 +103,6 @@ std::size_t FirstWrong(const Pattern& pattern, const void* data) {
   return ValueCount(pattern);
 }
 
-// Does the library that holds `code` hold `data`, too, as the dynamic loader sees it?
-bool InSameLibrary(const void* code, const void* data) {
-  Dl_info of_code = {};
-  Dl_info of_data = {};
-  return dladdr(code, &of_code) != 0 && dladdr(data, &of_data) != 0 && of_code.dli_fbase == of_data.dli_fbase;
-}
-
 // `code` is null for a bundle that was only opened.
 void CheckTensor(const Pattern& pattern, const TensorView& tensor, bool is_stored, const void* code) {
   const std::string name = std::string(code != nullptr ? "loaded: " : "opened: ") + pattern.name;
@@ -130,7 +122,7 @@ void CheckTensor(const Pattern& pattern, const TensorView& tensor, bool is_store
     const bool is_native = kNativeOrder == ByteOrder::kLittle || ValueSize(pattern) == 1;
     if (is_stored && is_native) {
       Expect(tensor.is_zero_copy(), name + ": stored, and still copied");
-      Expect(code == nullptr || InSameLibrary(code, data), name + ": zero-copy, but not in the mapped library");
+      Expect(code == nullptr || LibraryBase(code) == LibraryBase(data), name + ": zero-copy, but not in the mapped library");
     }
     if (!is_native) Expect(!tensor.is_zero_copy(), name + ": zero-copy, in the other byte order");
     // Small tensors may not get smaller and so be stored in spite of zstd.

@@ -1,0 +1,38 @@
+// A Mach-O library as a Host: read by our own reader, checked against LIEF's, placed and planned by plan_macho.
+#include <memory>
+#include <utility>
+
+#include "embedder/host.h"
+#include "embedder/lief_macho.h"
+#include "embedder/plan_macho.h"
+
+namespace pannier {
+namespace {
+
+class MachOFileHost : public Host {
+ public:
+  MachOFileHost(MachOHost host, MachOPlacement placement)
+      : Host(host.bytes), host_(std::move(host)), macho_placement_(std::move(placement)) {
+    placement_ = macho_placement_;
+  }
+
+  FileFormat format() const override { return FileFormat::kMachO; }
+  Result<EditPlan> Plan(const std::vector<PlannedSection>& sections) const override {
+    return PlanMachO(host_, macho_placement_, sections);
+  }
+
+ private:
+  MachOHost host_;
+  MachOPlacement macho_placement_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Host>> OpenMachOHost(const std::string& path, ByteView bytes, const HostOptions& options) {
+  PANNIER_TRY(MachOHost host, ReadMachOHost(bytes));
+  PANNIER_CHECK_OK(CompareWithLief(path, host));
+  PANNIER_TRY(MachOPlacement placement, PlaceMachOPayload(host, options));
+  return std::unique_ptr<Host>(std::make_unique<MachOFileHost>(std::move(host), std::move(placement)));
+}
+
+}  // namespace pannier

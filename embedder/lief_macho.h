@@ -1,0 +1,18 @@
+// LIEF's opinion of a Mach-O library, compared with ours. No name of LIEF's passes this door.
+#ifndef PANNIER_EMBEDDER_LIEF_MACHO_H_
+#define PANNIER_EMBEDDER_LIEF_MACHO_H_
+
+#include <string>
+
+#include "embedder/plan_macho.h"
+#include "src/result.h"
+
+namespace pannier {
+
+// `path` names the file that the host is (or is a slice of). An error when LIEF sees other segments, sections, libraries or
+// symbols: then one of the two readers is wrong, and the file is left alone.
+Status CompareWithLief(const std::string& path, const MachOHost& host);
+
+}  // namespace pannier
+
+#endif  // PANNIER_EMBEDDER_LIEF_MACHO_H_

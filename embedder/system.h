@@ -1,0 +1,31 @@
+// What the command line asks of the system in its own way on each: arguments, stdout, the terminal, names of files.
+#ifndef PANNIER_EMBEDDER_SYSTEM_H_
+#define PANNIER_EMBEDDER_SYSTEM_H_
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "src/bytes.h"
+#include "src/result.h"
+
+namespace pannier {
+
+// To be called first: what is written to stdout arrives byte for byte, and a file that grows beyond the user's limit is an error
+// with a message, not the end of the process.
+void PrepareProcess();
+
+// The arguments, the program's name first; in UTF-8 on Windows.
+std::vector<std::string> Arguments(int argc, char** argv);
+
+// Is stderr a terminal that can overwrite a line?
+bool StderrIsTerminal();
+
+Status WriteToStdout(ByteView bytes);
+
+// May a file be called so? A name comes from a bundle, so it must not lead to another folder or to a device.
+Status CheckFileName(std::string_view name);
+
+}  // namespace pannier
+
+#endif  // PANNIER_EMBEDDER_SYSTEM_H_

@@ -1,0 +1,81 @@
+// MappedFile on Windows: views of a file, which begin at multiples of 64 KiB.
+#include <io.h>
+#include <windows.h>
+
+#include <cerrno>
+#include <cstring>
+#include <limits>
+
+#include "src/mapped_file.h"
+#include "src/text.h"
+#include "src/win32.h"
+
+namespace pannier {
+namespace {
+
+SYSTEM_INFO System() {
+  SYSTEM_INFO system;
+  GetSystemInfo(&system);
+  return system;
+}
+
+}  // namespace
+
+Result<MappedFile> MappedFile::Open(const std::string& path) {
+  PANNIER_TRY(const win32::Handle handle, win32::OpenForReading(path, "cannot open"));
+  PANNIER_TRY(const std::uint64_t size, win32::FileSize(handle.get()));
+  return MapHandle(handle.get(), 0, size);
+}
+
+Result<MappedFile> MappedFile::Map(int file_descriptor, std::uint64_t offset, std::uint64_t size) {
+  // The C library ends the program when it is asked about a negative number.
+  void* const handle = file_descriptor < 0 ? INVALID_HANDLE_VALUE : reinterpret_cast<void*>(_get_osfhandle(file_descriptor));
+  if (handle == INVALID_HANDLE_VALUE) return {ErrorCode::kIo, StrCat("cannot stat: ", std::strerror(EBADF))};
+  PANNIER_CHECK_OK(win32::CheckIsFile(handle));
+  return MapHandle(handle, offset, size);
+}
+
+Result<MappedFile> MappedFile::MapHandle(void* handle, std::uint64_t offset, std::uint64_t size) {
+  PANNIER_TRY(const std::uint64_t file_size, win32::FileSize(handle));
+  if (!FitsWithin(offset, size, file_size)) {
+    return Malformed(StrCat("found ", file_size, " bytes, expected ", size, " from offset ", offset));
+  }
+  MappedFile file;
+  if (size == 0) return file;
+  const std::uint64_t slack = offset % System().dwAllocationGranularity;
+  if (size > std::numeric_limits<std::size_t>::max() - slack) {
+    return {ErrorCode::kUnsupported, StrCat("found ", size, " bytes, expected what fits into this machine's address space")};
+  }
+  file.mapping_size_ = static_cast<std::size_t>(size + slack);
+  // The view keeps what it needs open.
+  const win32::Handle mapping(CreateFileMappingW(handle, nullptr, PAGE_READONLY, 0, 0, nullptr));
+  if (!mapping) return win32::SystemError("cannot map", GetLastError());
+  const std::uint64_t start = offset - slack;
+  file.mapping_ =
+      MapViewOfFile(mapping.get(), FILE_MAP_READ, static_cast<DWORD>(start >> 32), static_cast<DWORD>(start), file.mapping_size_);
+  if (file.mapping_ == nullptr) return win32::SystemError("cannot map", GetLastError());
+  file.bytes_ = ByteView(static_cast<const std::uint8_t*>(file.mapping_) + slack, static_cast<std::size_t>(size));
+  return file;
+}
+
+MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
+  std::swap(mapping_, other.mapping_);
+  std::swap(mapping_size_, other.mapping_size_);
+  std::swap(bytes_, other.bytes_);
+  return *this;
+}
+
+MappedFile::~MappedFile() {
+  if (mapping_ != nullptr) UnmapViewOfFile(mapping_);
+}
+
+void MappedFile::Release(ByteView range) const {
+  const std::uint64_t page = System().dwPageSize;
+  const auto base = reinterpret_cast<std::uintptr_t>(range.data());
+  const auto begin = static_cast<std::uintptr_t>(AlignUp(base, page));
+  const std::uintptr_t end = (base + range.size()) & ~static_cast<std::uintptr_t>(page - 1);
+  // Of pages that are not locked it says so, and takes them out of the working set: its documented use for this.
+  if (end > begin) VirtualUnlock(reinterpret_cast<void*>(begin), end - begin);
+}
+
+}  // namespace pannier

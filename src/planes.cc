@@ -1,0 +1,133 @@
+// Elements split into planes of bytes, and put together again.
+#include "src/planes.h"
+
+#include <zstd.h>
+
+#include <array>
+#include <cstring>
+#include <type_traits>
+
+#include "src/text.h"
+
+namespace pannier {
+namespace {
+
+template <typename T>
+T RotateLeft(T value) {
+  return static_cast<T>(static_cast<T>(value << 1) | static_cast<T>(value >> (8 * sizeof(T) - 1)));
+}
+
+template <typename T>
+T RotateRight(T value) {
+  return static_cast<T>(static_cast<T>(value >> 1) | static_cast<T>(value << (8 * sizeof(T) - 1)));
+}
+
+// Loops without calls or branches, which compilers turn into vector code.
+template <typename T, bool kRotate>
+void Split(const std::uint8_t* __restrict elements, std::size_t count, std::uint8_t* __restrict planes) {
+  for (std::size_t i = 0; i < count; ++i) {
+    T value = LoadInteger<T>(elements + i * sizeof(T), ByteOrder::kLittle);
+    if constexpr (kRotate) value = RotateLeft(value);
+    for (std::size_t plane = 0; plane < sizeof(T); ++plane)
+      planes[plane * count + i] = static_cast<std::uint8_t>(value >> (8 * plane));
+  }
+}
+
+template <typename T, bool kRotate>
+void Join(const std::array<const std::uint8_t*, kMaxElementWidth>& planes, std::size_t count, std::uint8_t* __restrict out) {
+  for (std::size_t i = 0; i < count; ++i) {
+    T value = 0;
+    for (std::size_t plane = 0; plane < sizeof(T); ++plane)
+      value = static_cast<T>(value | static_cast<T>(static_cast<T>(planes[plane][i]) << (8 * plane)));
+    if constexpr (kRotate) value = RotateRight(value);
+    StoreInteger<T>(out + i * sizeof(T), value, ByteOrder::kLittle);
+  }
+}
+
+// Calls function(T(), std::bool_constant).
+template <typename Function>
+void ForWidth(std::size_t width, bool rotate, const Function& function) {
+  auto with = [&](auto element) {
+    if (rotate) {
+      function(element, std::true_type());
+    } else {
+      function(element, std::false_type());
+    }
+  };
+  switch (width) {
+    case 1:
+      return with(std::uint8_t{});
+    case 2:
+      return with(std::uint16_t{});
+    case 4:
+      return with(std::uint32_t{});
+    default:
+      return with(std::uint64_t{});
+  }
+}
+
+}  // namespace
+
+void SplitPlanes(const std::uint8_t* elements, std::size_t count, std::size_t width, bool rotate, std::uint8_t* planes) {
+  ForWidth(width, rotate, [&](auto element, auto rotates) { Split<decltype(element), rotates.value>(elements, count, planes); });
+}
+
+Result<StoredPlanes> ParsePlanes(ByteView stored, std::size_t size) {
+  if (stored.size() < 4) return Malformed(StrCat("planes: found ", stored.size(), " bytes, expected a header"));
+  StoredPlanes result;
+  result.width = stored.data()[0];
+  const unsigned rotation = stored.data()[1];
+  if (!IsPowerOfTwo(result.width) || result.width > kMaxElementWidth || rotation > 1 || stored.data()[2] != 0 ||
+      stored.data()[3] != 0) {
+    return Malformed(StrCat("planes: found elements of ", result.width, " bytes turned by ", rotation,
+                            " bits, expected 1, 2, 4 or 8 by 0 or 1"));
+  }
+  if (stored.size() < PlanesHeaderSize(result.width))
+    return Malformed(StrCat("planes: found ", stored.size(), " bytes, expected at least ", PlanesHeaderSize(result.width)));
+  result.rotate = rotation == 1;
+  result.count = size / result.width;
+  std::size_t at = PlanesHeaderSize(result.width);
+  for (std::size_t i = 0; i < result.width; ++i) {
+    const auto entry = LoadInteger<std::uint32_t>(stored.data() + 4 + 4 * i, ByteOrder::kLittle);
+    const auto plane = stored.Slice(at, entry & ~kPlaneIsFrame);
+    if (!plane) {
+      return Malformed(StrCat("planes: plane ", i, ": found ", entry & ~kPlaneIsFrame, " bytes at ", at,
+                              ", expected a range within ", stored.size()));
+    }
+    at += plane->size();
+    result.planes[i] = *plane;
+    result.is_frame[i] = (entry & kPlaneIsFrame) != 0;
+    // What a frame of unknown size claims is far from any count.
+    const std::uint64_t found =
+        result.is_frame[i] ? ZSTD_getFrameContentSize(plane->data(), plane->size()) : std::uint64_t{plane->size()};
+    if (found != result.count) return Malformed(StrCat("planes: plane ", i, ": found ", found, " bytes, expected ", result.count));
+  }
+  const std::size_t rest = size % result.width;
+  if (stored.size() - at != rest)
+    return Malformed(StrCat("planes: found ", stored.size() - at, " bytes behind the planes, expected ", rest));
+  result.rest = *stored.Slice(at, rest);
+  return result;
+}
+
+Status DecodePlanes(ByteView stored, std::uint8_t* out, std::size_t size, ZSTD_DCtx* context, std::uint8_t* scratch) {
+  PANNIER_TRY(const StoredPlanes chunk, ParsePlanes(stored, size));
+  std::array<const std::uint8_t*, kMaxElementWidth> planes{};
+  for (std::size_t i = 0; i < chunk.width; ++i) {
+    const ByteView plane = chunk.planes[i];
+    planes[i] = plane.data();
+    if (!chunk.is_frame[i]) continue;
+    // One-shot decoding never writes beyond its room, whatever the frame claims.
+    std::uint8_t* const room = scratch + i * chunk.count;
+    const std::size_t decoded = ZSTD_decompressDCtx(context, room, chunk.count, plane.data(), plane.size());
+    if (ZSTD_isError(decoded) != 0U) return Malformed(StrCat("planes: plane ", i, ": zstd: ", ZSTD_getErrorName(decoded)));
+    if (decoded != chunk.count)
+      return Malformed(StrCat("planes: plane ", i, ": zstd: found ", decoded, " bytes, expected ", chunk.count));
+    planes[i] = room;
+  }
+  ForWidth(chunk.width, chunk.rotate,
+           [&](auto element, auto rotates) { Join<decltype(element), rotates.value>(planes, chunk.count, out); });
+  if (!chunk.rest.empty()) std::memcpy(out + chunk.count * chunk.width, chunk.rest.data(), chunk.rest.size());
+  return {};
+}
+
+}  // namespace pannier
