@@ -13,6 +13,7 @@ readonly demo_packages=(
 # clang-format 14 and clang-tidy 14 are Debian 12's; the cross compilers and QEMU are for the loader on other machines.
 readonly check_packages=(
   libcatch2-dev clang clang-format clang-tidy lld llvm binutils elfutils patchelf gdb musl-tools qemu-user
+  g++-mingw-w64-x86-64-posix g++-mingw-w64-i686-posix wine wine64 osslsigncode openssl
   g++-aarch64-linux-gnu g++-arm-linux-gnueabihf g++-i686-linux-gnu g++-powerpc64le-linux-gnu g++-riscv64-linux-gnu g++-s390x-linux-gnu g++-powerpc-linux-gnu
 )
 
