@@ -10,7 +10,7 @@
 #   c_abi_c99     the C interface; on x86-64 also from the loader as a DLL
 # and check_lifecycle: handles, unloading, names, bundles within other files, files that must be refused.
 #
-# ocr_cls is not in the repository: PANNIER_RELAY_DATA names the folder that holds it. Without it, and without a Wine for 32 bit, what
+# ocr_cls is not in the repository: tests/relay_data.sh looks for it. Without it, and without a Wine for 32 bit, what
 # cannot be looked at is skipped, and the skips are counted.
 set -euo pipefail
 
@@ -29,7 +29,8 @@ pannier=$(realpath "$1")
 work=$(realpath -m "${2:-$root/build/windows}")
 readonly pannier work
 readonly cache=$root/build/deps mlp=$here/data/mlp
-readonly ocr_cls=${PANNIER_RELAY_DATA:+$(realpath "$PANNIER_RELAY_DATA")/ocr_cls}
+. "$here/relay_data.sh"
+readonly ocr_cls=${relay_data:+$relay_data/ocr_cls}
 . "$here/machine_table.sh"
 
 # Wine with no window, no sound of its own, and MinGW's runtime libraries on the path.
@@ -144,7 +145,6 @@ check_machine() {
 }
 
 [[ -x $pannier ]] || fail "$pannier: not an executable"
-[[ -z $ocr_cls || -d $ocr_cls ]] || fail "PANNIER_RELAY_DATA: found no folder $ocr_cls"
 for tool in "${machines[@]/%/-g++-posix}" /usr/lib/wine/wine64 llvm-strip osslsigncode openssl; do
   command -v "$tool" >/dev/null || fail "$tool: not found; cmake/install_dependencies.sh check says what to install"
 done
@@ -161,4 +161,4 @@ python3 "$here/foreign/make_params.py" "$work/synthetic.params"
 
 for machine in "${machines[@]}"; do check_machine "$machine" & done
 wait
-print_table "no PANNIER_RELAY_DATA, or no Wine for 32 bit" "${machines[@]}"
+print_table "no ocr_cls: tests/relay_data.sh; or no Wine for 32 bit" "${machines[@]}"
