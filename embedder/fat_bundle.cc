@@ -65,9 +65,9 @@ ByteView SliceBytes(const FatBundle& bundle, std::size_t i) {
   return *bundle.file.bytes().Slice(bundle.fat.slices[i].offset, bundle.fat.slices[i].size);
 }
 
-void Append(VerifyReport& to, VerifyReport from, const std::string& name) {
-  for (std::string& line : from.differences) to.differences.push_back(StrCat("slice ", name, ": ", line));
-  for (std::string& line : from.notes) to.notes.push_back(StrCat("slice ", name, ": ", line));
+void Append(VerifyReport& to, const VerifyReport& from, const std::string& name) {
+  for (const std::string& line : from.differences) to.differences.push_back(StrCat("slice ", name, ": ", line));
+  for (const std::string& line : from.notes) to.notes.push_back(StrCat("slice ", name, ": ", line));
   to.bytes_checked += from.bytes_checked;
 }
 
@@ -128,9 +128,9 @@ Result<VerifyReport> VerifyFat(const FatBundle& bundle, unsigned threads) {
   for (std::size_t i = 0; i < bundle.bundles.size(); ++i) {
     if (!bundle.bundles[i]) continue;
     const std::string name = NameOf(bundle.fat.slices[i]);
-    PANNIER_TRY(VerifyReport of_slice,
+    PANNIER_TRY(const VerifyReport of_slice,
                 VerifyFile(bundle.bundles[i]->file, bundle.bundles[i]->reader, threads).WithContext(StrCat("slice ", name)));
-    Append(report, std::move(of_slice), name);
+    Append(report, of_slice, name);
   }
   const Result<Original> original = FindOriginal(bundle);
   if (original.status().code() == ErrorCode::kNotABundle) return NoPayload();
@@ -149,9 +149,9 @@ Result<VerifyReport> VerifyFatImages(const FatBundle& bundle, unsigned threads) 
     if (!bundle.bundles[i]) continue;
     is_bundle = true;
     const std::string name = NameOf(bundle.fat.slices[i]);
-    PANNIER_TRY(VerifyReport of_slice,
+    PANNIER_TRY(const VerifyReport of_slice,
                 VerifyImage(bundle.bundles[i]->file, bundle.bundles[i]->reader, threads).WithContext(StrCat("slice ", name)));
-    Append(report, std::move(of_slice), name);
+    Append(report, of_slice, name);
   }
   if (!is_bundle) return NoPayload();
   return report;

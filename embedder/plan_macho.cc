@@ -27,7 +27,7 @@ constexpr std::uint64_t kAlign = 16;                          // of what follows
 Status Refuse(std::string why) { return {ErrorCode::kUnsupported, std::move(why)}; }
 
 bool NeedsSignature(const macho::Header& header) {
-  return header.cpu_type == macho::kCpuArm64 || header.cpu_type == macho::kCpuArm64_32;
+  return header.cpu_type == macho::kCpuArm64 || header.cpu_type == macho::kCpuArm64Ilp32;
 }
 
 Status CheckIsLibrary(const macho::Header& header) {

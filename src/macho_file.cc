@@ -238,10 +238,10 @@ std::string ArchName(std::uint32_t cpu_type, std::uint32_t cpu_subtype) {
     const char* name;
   };
   constexpr Name kNames[] = {
-      {kCpuX86_64, 3, "x86_64"}, {kCpuX86_64, 8, "x86_64h"}, {kCpuI386, 3, "i386"},         {kCpuArm64, 0, "arm64"},
-      {kCpuArm64, 1, "arm64"},   {kCpuArm64, 2, "arm64e"},   {kCpuArm64_32, 0, "arm64_32"}, {kCpuArm64_32, 1, "arm64_32"},
-      {kCpuArm, 5, "armv4t"},    {kCpuArm, 6, "armv6"},      {kCpuArm, 7, "armv5"},         {kCpuArm, 9, "armv7"},
-      {kCpuArm, 10, "armv7f"},   {kCpuArm, 11, "armv7s"},    {kCpuArm, 12, "armv7k"},       {18, 0, "ppc"},
+      {kCpuX64, 3, "x86_64"},   {kCpuX64, 8, "x86_64h"},  {kCpuI386, 3, "i386"},           {kCpuArm64, 0, "arm64"},
+      {kCpuArm64, 1, "arm64"},  {kCpuArm64, 2, "arm64e"}, {kCpuArm64Ilp32, 0, "arm64_32"}, {kCpuArm64Ilp32, 1, "arm64_32"},
+      {kCpuArm, 5, "armv4t"},   {kCpuArm, 6, "armv6"},    {kCpuArm, 7, "armv5"},           {kCpuArm, 9, "armv7"},
+      {kCpuArm, 10, "armv7f"},  {kCpuArm, 11, "armv7s"},  {kCpuArm, 12, "armv7k"},         {18, 0, "ppc"},
       {0x01000012, 0, "ppc64"},
   };
   constexpr std::uint32_t kCapabilities = 0xff000000;  // bits of cpu_subtype that say no more about the architecture
@@ -291,7 +291,7 @@ Result<FatFile> ParseFat(ByteView file, std::uint64_t file_size) {
 
 std::uint32_t OwnCpuType() {
 #if defined(__x86_64__) || defined(_M_X64)
-  return kCpuX86_64;
+  return kCpuX64;
 #elif defined(__aarch64__) || defined(_M_ARM64)
   return kCpuArm64;
 #elif defined(__i386__) || defined(_M_IX86)

@@ -28,9 +28,9 @@ inline constexpr std::uint32_t kFlagInSharedCache = 0x80000000;
 
 inline constexpr std::uint32_t kCpuI386 = 7;
 inline constexpr std::uint32_t kCpuArm = 12;
-inline constexpr std::uint32_t kCpuX86_64 = 0x01000007;
+inline constexpr std::uint32_t kCpuX64 = 0x01000007;
 inline constexpr std::uint32_t kCpuArm64 = 0x0100000c;
-inline constexpr std::uint32_t kCpuArm64_32 = 0x0200000c;
+inline constexpr std::uint32_t kCpuArm64Ilp32 = 0x0200000c;
 
 // Load commands. Those that dyld must know carry the uppermost bit.
 inline constexpr std::uint32_t kSegment32 = 0x1;

@@ -32,7 +32,7 @@ inline Bytes Command(std::uint32_t type, const std::vector<std::uint32_t>& words
 
 struct MachOSpec {
   bool is_64 = true;
-  std::uint32_t cpu_type = macho::kCpuX86_64;
+  std::uint32_t cpu_type = macho::kCpuX64;
   std::uint32_t cpu_subtype = 3;
   std::uint32_t file_type = macho::kTypeLibrary;
   std::uint32_t flags = 0x100085;

@@ -134,8 +134,8 @@ TEST_CASE("Mach-O of every CPU and word size: layout, fixups with and without sp
     std::uint32_t type;
     std::uint32_t subtype;
   };
-  const Cpu cpus[] = {{true, macho::kCpuX86_64, 3}, {true, macho::kCpuArm64, 0}, {true, macho::kCpuArm64, 0x80000002},
-                      {false, macho::kCpuI386, 3},  {false, macho::kCpuArm, 9},  {false, macho::kCpuArm64_32, 1}};
+  const Cpu cpus[] = {{true, macho::kCpuX64, 3},   {true, macho::kCpuArm64, 0}, {true, macho::kCpuArm64, 0x80000002},
+                      {false, macho::kCpuI386, 3}, {false, macho::kCpuArm, 9},  {false, macho::kCpuArm64Ilp32, 1}};
   for (const Cpu& cpu : cpus) {
     for (const std::size_t data : {1U, 2U}) {
       for (const bool spare : {true, false}) {
@@ -152,7 +152,7 @@ TEST_CASE("Mach-O of every CPU and word size: layout, fixups with and without sp
         CheckLayout(bundle);
         CheckFixups(host, bundle);
         const Library library{View(bundle)};
-        const bool is_arm64 = cpu.type == macho::kCpuArm64 || cpu.type == macho::kCpuArm64_32;
+        const bool is_arm64 = cpu.type == macho::kCpuArm64 || cpu.type == macho::kCpuArm64Ilp32;
         CHECK((library.Find(macho::kCodeSignature) != nullptr) == is_arm64);
         // The symbol table and its strings, by content.
         const macho::Command& symbols = *library.Find(macho::kSymbolTable);
