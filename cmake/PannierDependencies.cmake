@@ -34,10 +34,11 @@ function(pannier_link_headers include name)
 endfunction()
 pannier_link_headers("${PANNIER_FLATBUFFERS_INCLUDE}" flatbuffers)
 
-# pannier_host_headers(TARGET NAME): a library that is headers alone, this machine's folder NAME, as an imported target.
-function(pannier_host_headers target name)
+# pannier_host_headers(TARGET HEADER): a library that is headers alone, this machine's folder that HEADER is in, as an imported target.
+function(pannier_host_headers target header)
+  get_filename_component(name "${header}" DIRECTORY)
   string(TOUPPER "${name}" upper)
-  find_path(PANNIER_${upper}_INCLUDE NAMES "${name}" DOC "The folder that has ${name}'s headers" REQUIRED NO_CMAKE_FIND_ROOT_PATH)
+  find_path(PANNIER_${upper}_INCLUDE "${header}" DOC "The folder that has ${header}" REQUIRED NO_CMAKE_FIND_ROOT_PATH)
   pannier_link_headers("${PANNIER_${upper}_INCLUDE}" "${name}")
   add_library(${target} INTERFACE IMPORTED GLOBAL)
   target_include_directories(${target} INTERFACE "${PANNIER_${upper}_LINK}")

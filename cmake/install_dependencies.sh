@@ -15,7 +15,8 @@ readonly demo_packages=(
 readonly check_packages=(
   libcatch2-dev clang clang-format clang-tidy lld mold llvm binutils elfutils patchelf gdb musl-tools qemu-user
   g++-aarch64-linux-gnu g++-arm-linux-gnueabihf g++-i686-linux-gnu g++-powerpc64le-linux-gnu g++-riscv64-linux-gnu g++-s390x-linux-gnu g++-powerpc-linux-gnu
-  llvm-16 lld-16 osslsigncode gcc-mingw-w64-x86-64 gcc-mingw-w64-i686 wine wine64
+  llvm-16 lld-16 osslsigncode openssl gcc-mingw-w64-x86-64 gcc-mingw-w64-i686 g++-mingw-w64-x86-64-posix g++-mingw-w64-i686-posix
+  wine wine64
 )
 
 fail() {

@@ -45,6 +45,8 @@ struct Placement {
   std::size_t longest_name = 255;   // of an artifact that has a section of its own, graph and params aside
   std::uint64_t section_align = 1;  // what a section header's range begins at a multiple of, from the anchor
   std::uint64_t payload_align = 1;  // what the payload's size is a multiple of; the signature room takes up the rest
+  // What the format can hold, were there no headers and signatures: artifacts beyond it are refused before they are written.
+  std::uint64_t largest_payload = UINT64_MAX;
   std::vector<MovedSection> moved;
 };
 

@@ -158,16 +158,26 @@ std::vector<ArtifactSummary> Summarize(const std::vector<ArtifactInput>& inputs,
   return summaries;
 }
 
+// What all parts have in common.
+struct Job {
+  const std::string& host_path;
+  const std::string& target;
+  const HostFile& file;
+  const std::vector<ArtifactInput>& inputs;
+  const EncodeOptions& options;
+  OutputFile* out = nullptr;  // null: a dry run
+};
+
 // One library through all passes; what it writes begins at `base`.
-Result<Embedded> EmbedPart(const Part& part, const FatHost* fat, const HostFile& file, const std::vector<ArtifactInput>& inputs,
-                           const EncodeOptions& options, OutputFile* out, std::uint64_t base) {
+Result<Embedded> EmbedPart(const Job& job, const Part& part, const FatHost* fat, std::uint64_t base) {
   const Host& host = *part.host;
   const Placement& placement = host.placement();
-  const PayloadTarget payload = {out, base + placement.anchor_offset, placement.anchor_address};
-  PANNIER_TRY(Layout layout, EncodeArtifacts(inputs, placement, payload, options));
-  Finisher finisher(host, Sha256Of(host.bytes()), fat != nullptr ? &fat->facts : nullptr, options.threads, layout);
-  PANNIER_CHECK_OK(finisher.Run());
-  if (out != nullptr) PANNIER_CHECK_OK(finisher.Write(file.source(), part.offset, *out, base));
+  const PayloadTarget payload = {job.out, base + placement.anchor_offset, placement.anchor_address};
+  PANNIER_TRY(Layout layout, EncodeArtifacts(job.inputs, placement, payload, job.options));
+  Finisher finisher(host, Sha256Of(host.bytes()), fat != nullptr ? &fat->facts : nullptr, job.options.threads, layout);
+  PANNIER_CHECK_OK(finisher.Run().WithContext(Printable(job.host_path)));
+  if (job.out != nullptr)
+    PANNIER_CHECK_OK(finisher.Write(job.file.source(), part.offset, *job.out, base).WithContext(Printable(job.target)));
 
   Embedded embedded;
   embedded.compressed = layout.compressed;
@@ -179,7 +189,7 @@ Result<Embedded> EmbedPart(const Part& part, const FatHost* fat, const HostFile&
   summary.is_mapped = placement.is_mapped;
   summary.why_not_mapped = placement.why_not_mapped;
   summary.notes = placement.notes;
-  summary.artifacts = Summarize(inputs, layout);
+  summary.artifacts = Summarize(job.inputs, layout);
   summary.moved = placement.moved;
   summary.sections = finisher.AllSections();
   summary.plan = finisher.plan();
@@ -187,8 +197,7 @@ Result<Embedded> EmbedPart(const Part& part, const FatHost* fat, const HostFile&
 }
 
 // Each slice alone, then the others where they now have their place, then the header.
-Result<std::uint64_t> EmbedFat(const FatHost& fat, const std::vector<Part>& parts, const HostFile& file,
-                               const std::vector<ArtifactInput>& inputs, const EncodeOptions& options, OutputFile* out,
+Result<std::uint64_t> EmbedFat(const Job& job, const FatHost& fat, const std::vector<Part>& parts,
                                std::vector<Embedded>& embedded) {
   std::vector<std::uint64_t> sizes;
   for (const macho::Slice& slice : fat.file.slices) sizes.push_back(slice.size);
@@ -196,22 +205,24 @@ Result<std::uint64_t> EmbedFat(const FatHost& fat, const std::vector<Part>& part
   FatLayout layout;
   for (const Part& part : parts) {
     // Its place depends on the sizes of those before it alone.
-    PANNIER_TRY(layout, LayOutSlices(fat.file, sizes));
-    PANNIER_TRY(Embedded one, EmbedPart(part, &fat, file, inputs, options, out, layout.slices[part.slice].offset)
-                                  .WithContext(StrCat("slice ", part.arch)));
+    PANNIER_TRY(layout, LayOutSlices(fat.file, sizes).WithContext(Printable(job.host_path)));
+    PANNIER_TRY(Embedded one, EmbedPart(job, part, &fat, layout.slices[part.slice].offset));
     sizes[part.slice] = one.summary.bundle_size;
     is_embedded[part.slice] = true;
     embedded.push_back(std::move(one));
   }
-  PANNIER_TRY(layout, LayOutSlices(fat.file, sizes));
-  if (out == nullptr) return layout.file_size;
-  PANNIER_CHECK_OK(out->Truncate(layout.file_size));
-  for (std::size_t i = 0; i < sizes.size(); ++i) {
-    if (is_embedded[i]) continue;
-    PANNIER_CHECK_OK(out->CopyFrom(file.source(), fat.file.slices[i].offset, layout.slices[i].offset, sizes[i]));
-  }
-  const std::vector<std::uint8_t> header = EncodeFatHeader(fat.file, fat.facts.header, layout);
-  PANNIER_CHECK_OK(out->WriteAt(0, ByteView(header.data(), header.size())));
+  PANNIER_TRY(layout, LayOutSlices(fat.file, sizes).WithContext(Printable(job.host_path)));
+  if (job.out == nullptr) return layout.file_size;
+  const auto write_rest = [&]() -> Status {
+    PANNIER_CHECK_OK(job.out->Truncate(layout.file_size));
+    for (std::size_t i = 0; i < sizes.size(); ++i) {
+      if (is_embedded[i]) continue;
+      PANNIER_CHECK_OK(job.out->CopyFrom(job.file.source(), fat.file.slices[i].offset, layout.slices[i].offset, sizes[i]));
+    }
+    const std::vector<std::uint8_t> header = EncodeFatHeader(fat.file, fat.facts.header, layout);
+    return job.out->WriteAt(0, ByteView(header.data(), header.size()));
+  };
+  PANNIER_CHECK_OK(write_rest().WithContext(Printable(job.target)));
   return layout.file_size;
 }
 
@@ -258,14 +269,13 @@ Result<EmbedSummary> Embed(const std::string& host_path, const std::vector<Named
     PANNIER_TRY(OutputFile created, OutputFile::Create(target, &*file.original).WithContext(Printable(target)));
     out.emplace(std::move(created));
   }
-  OutputFile* const to = out ? &*out : nullptr;
+  const Job job = {host_path, target, file, inputs, options.encode, out ? &*out : nullptr};
   std::vector<Embedded> embedded;
   std::uint64_t bundle_size = 0;
   if (is_fat) {
-    PANNIER_TRY(bundle_size, EmbedFat(fat, parts, file, inputs, options.encode, to, embedded).WithContext(Printable(host_path)));
+    PANNIER_TRY(bundle_size, EmbedFat(job, fat, parts, embedded));
   } else {
-    PANNIER_TRY(Embedded one,
-                EmbedPart(parts.front(), nullptr, file, inputs, options.encode, to, 0).WithContext(Printable(host_path)));
+    PANNIER_TRY(Embedded one, EmbedPart(job, parts.front(), nullptr, 0));
     bundle_size = one.summary.bundle_size;
     embedded.push_back(std::move(one));
   }

@@ -154,7 +154,7 @@ void AppendSpans(const Segment& segment, std::vector<ImageSpan>& spans) {
     for (std::uint64_t at = begin; at < end; at += kLongestSpan)
       spans.push_back({segment.address + at, std::min(kLongestSpan, end - at), is_gap, segment.offset + at});
   };
-  if (segment.sections.empty()) return append(0, segment.file_size, false);
+  if (segment.sections.empty() && segment.offset != 0) return append(0, segment.file_size, false);
   std::vector<Range> ranges;
   for (const macho::Section& section : segment.sections) {
     if (!section.has_bytes() || section.address < segment.address) continue;

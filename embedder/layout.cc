@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "src/format.h"
+#include "src/text.h"
 
 namespace pannier {
 namespace {
@@ -57,6 +58,11 @@ void AddArtifact(const ArtifactInput& input, const EncodedArtifact& encoded, boo
   layout.artifacts.push_back(std::move(facts));
 }
 
+Status TooLarge(std::uint64_t size, const Placement& placement) {
+  return {ErrorCode::kLimit, StrCat("found ", size, " bytes to embed, expected at most ", placement.largest_payload,
+                                    " (the library's format holds no more); embed less, or compress it with --codec zstd")};
+}
+
 }  // namespace
 
 std::uint32_t Layout::AddSection(std::string name, std::uint64_t offset, std::uint64_t size, std::uint64_t align) {
@@ -74,6 +80,11 @@ IndexEntry Layout::AddToIndex(const std::vector<std::uint8_t>& bytes) {
 
 Result<Layout> EncodeArtifacts(const std::vector<ArtifactInput>& inputs, const Placement& placement, const PayloadTarget& target,
                                const EncodeOptions& options) {
+  if (options.codec == CodecChoice::kStore) {
+    std::uint64_t size = 0;
+    for (const ArtifactInput& input : inputs) size += input.file->size();
+    if (size > placement.largest_payload) return TooLarge(size, placement);
+  }
   Layout layout;
   layout.end = placement.content_offset;
   std::vector<const ArtifactInput*> own;
@@ -87,6 +98,7 @@ Result<Layout> EncodeArtifacts(const std::vector<ArtifactInput>& inputs, const P
       const std::uint64_t from = begins_section ? AlignUp(layout.end, align) : layout.end;
       PANNIER_TRY(const EncodedArtifact encoded, EncodeArtifact(*input, from, target, options));
       AddArtifact(*input, encoded, group == &shared, layout);
+      if (layout.end > placement.largest_payload) return TooLarge(layout.end, placement);
     }
   }
   return layout;

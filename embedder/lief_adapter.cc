@@ -1,7 +1,8 @@
 // LIEF's ELF parser, 0.12 to 1.0: dynamic entries, symbols and relocations become facts of a HostModel.
 //
 // Header, program and section headers come from our own reader: the planner writes them back, so it needs them as they are in the
-// file, and it must not reach LIEF with a file whose tables contradict each other.
+// file, and it must not reach LIEF with a file whose tables contradict each other. Dynamic entries and symbols are the file's, too,
+// as edits are made from them; LIEF has to agree with what it sees of them.
 #include "embedder/lief_adapter.h"
 
 #include <LIEF/ELF.hpp>
@@ -10,7 +11,6 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <type_traits>
 #include <utility>
 
 #include "embedder/lief_support.h"
@@ -22,23 +22,6 @@ namespace {
 constexpr std::uint64_t kSectionSymbol = 3;  // STT_SECTION
 constexpr std::uint64_t kThreadLocal = 6;    // STT_TLS: its value is no address
 constexpr std::uint32_t kFirstReserved = elf::kReservedSectionNumbers;
-
-// How LIEF is to count the dynamic symbols, in its own numbers. Left to itself it counts those that relocations name, and believes
-// no other count that is larger by 3000 or more: then it loses the rest.
-enum class CountBy { kGuess = 0, kSection = 1 };
-
-// LIEF::ELF::Parser::parse takes the way to count alone in 0.12, and as a part of a configuration since.
-template <typename Config>
-std::unique_ptr<LIEF::ELF::Binary> Parse(std::unique_ptr<LIEF::ELF::Binary> (*parse)(const std::string&, Config),
-                                         const std::string& path, CountBy count_by) {
-  std::remove_cvref_t<Config> config{};
-  if constexpr (requires { config.count_mtd; }) {
-    config.count_mtd = static_cast<decltype(config.count_mtd)>(count_by);
-  } else {
-    config = static_cast<Config>(count_by);
-  }
-  return parse(path, config);
-}
 
 const elf::Segment* FindSegment(const HostModel& model, std::uint32_t type) {
   for (const elf::Segment& segment : model.segments) {
@@ -60,57 +43,55 @@ std::optional<std::uint64_t> ReadWord(const HostModel& model, std::uint64_t offs
   return model.bytes.Read<std::uint32_t>(offset, model.header.order);
 }
 
+// Entries up to the one that ends them. LIEF stops after 1000.
 template <typename Binary>
 Status TakeDynamicEntries(Binary& binary, HostModel& model) {
   const elf::Segment* segment = FindSegment(model, elf::kSegmentDynamic);
   if (segment == nullptr) return {};
   const std::uint64_t word = model.header.word_size();
-  std::uint64_t offset = segment->offset;
-  for (const auto& entry : binary.dynamic_entries()) {
-    // A tag of a processor may be numbered otherwise in LIEF; only the file's own number counts.
-    const auto tag = ReadWord(model, offset);
-    const auto value = ReadWord(model, offset + word);
-    if (!tag || !value) return Malformed(StrCat("dynamic section: entry at ", Hex(offset), ": found the end of the file"));
-    PANNIER_CHECK_OK(CheckAgreement("dynamic section: entry's value", offset, *value, entry.value()));
-    model.dynamic.push_back({*tag, *value, offset});
-    offset += 2 * word;
+  const auto entries = binary.dynamic_entries();
+  auto theirs = entries.begin();
+  const auto end = entries.end();
+  for (std::uint64_t at = 0; at + 2 * word <= segment->filesz; at += 2 * word) {
+    const std::uint64_t offset = segment->offset + at;
+    // CheckSegmentsInFile has seen that the file holds all of them.
+    const DynamicEntry entry = {*ReadWord(model, offset), *ReadWord(model, offset + word), offset};
+    if (theirs != end) {
+      // A tag of a processor may be numbered otherwise in LIEF.
+      PANNIER_CHECK_OK(CheckAgreement("dynamic section: entry's value", offset, entry.value, theirs->value()));
+      ++theirs;
+    }
+    model.dynamic.push_back(entry);
+    if (entry.tag == 0) break;
   }
-  // The end that a loader sees is LIEF's, too: it stops after 1000 entries.
-  const bool ended = !model.dynamic.empty() && model.dynamic.back().tag == 0;
-  if (!ended && offset - segment->offset < segment->filesz)
-    return Malformed(StrCat("dynamic section: found more than LIEF's ", model.dynamic.size(), " entries"));
   return {};
 }
 
-// Value and section number of the symbol that the file has at `offset`.
-Status CheckSymbol(const HostModel& model, std::uint64_t offset, const HostSymbol& symbol) {
-  const auto value = ReadWord(model, offset + model.header.word_size());  // behind the name, which is padded in ELF64
-  const auto section = model.bytes.Read<std::uint16_t>(offset + (model.header.is_64 ? 6 : 14), model.header.order);
-  if (!value || !section) return Malformed(StrCat("symbol at ", Hex(offset), ": found the end of the file"));
-  PANNIER_CHECK_OK(CheckAgreement("symbol's value", offset, *value, symbol.address));
-  return CheckAgreement("symbol's section", offset, *section, symbol.section);
-}
-
-// `table` is the symbols' section, if the file has section headers.
+// The symbols of a section, if there is one. LIEF may see but the first of many, or none: it does not count beyond 65,535 sections,
+// nor dynamic symbols that no relocation names, when there are 3000 of them.
 template <typename Symbols>
 Status TakeSymbols(const Symbols& symbols, const elf::Section* table, HostModel& model) {
-  const std::uint64_t entry_size = model.header.is_64 ? 24 : 16;
-  std::uint64_t count = 0;
-  for (const auto& symbol : symbols) {
-    HostSymbol fact;
-    fact.address = symbol.value();
-    fact.section = symbol.shndx();
-    const std::uint64_t type = LiefNumber(symbol.type());
-    fact.is_section_symbol = type == kSectionSymbol;
-    if (table != nullptr) {
-      fact.file_offset = table->offset + count * entry_size;
-      PANNIER_CHECK_OK(CheckSymbol(model, fact.file_offset, fact));
-    }
-    ++count;
-    if (fact.section != 0 && fact.section < kFirstReserved && type != kThreadLocal) model.symbols.push_back(fact);
-  }
   if (table == nullptr) return {};
-  return CheckAgreement(StrCat("section ", Printable(table->name), ": number of symbols"), table->size / entry_size, count);
+  const bool is_64 = model.header.is_64;
+  const std::uint64_t entry_size = is_64 ? 24 : 16;
+  auto theirs = symbols.begin();
+  const auto end = symbols.end();
+  for (std::uint64_t at = 0; at + entry_size <= table->size; at += entry_size) {
+    const std::uint64_t offset = table->offset + at;
+    const auto address = ReadWord(model, offset + model.header.word_size());  // behind the name, which is padded in ELF64
+    const auto type = model.bytes.Read<std::uint8_t>(offset + (is_64 ? 4 : 12));
+    const auto section = model.bytes.Read<std::uint16_t>(offset + (is_64 ? 6 : 14), model.header.order);
+    if (!address || !type || !section) return Malformed(StrCat("symbol at ", Hex(offset), ": found the end of the file"));
+    const HostSymbol symbol = {*address, *section, (*type & 15) == kSectionSymbol, offset};
+    if (theirs != end) {
+      PANNIER_CHECK_OK(CheckAgreement("symbol's value", offset, symbol.address, theirs->value()));
+      PANNIER_CHECK_OK(CheckAgreement("symbol's section", offset, symbol.section, theirs->shndx()));
+      PANNIER_CHECK_OK(CheckAgreement("symbol's type", offset, *type & 15, LiefNumber(theirs->type())));
+      ++theirs;
+    }
+    if (symbol.section != 0 && symbol.section < kFirstReserved && (*type & 15) != kThreadLocal) model.symbols.push_back(symbol);
+  }
+  return {};
 }
 
 template <typename Binary>
@@ -148,13 +129,11 @@ Result<HostModel> ModelElfHost(const std::string& path, ByteView bytes) {
                                                   elf::kReservedSectionNumbers, "; strip it, or merge sections when linking"));
   }
 
-  const elf::Section* dynamic_symbols = FindSection(model, elf::kSectionDynamicSymbols);
   LIEF::logging::disable();
-  const std::unique_ptr<LIEF::ELF::Binary> binary =
-      Parse(&LIEF::ELF::Parser::parse, path, dynamic_symbols != nullptr ? CountBy::kSection : CountBy::kGuess);
+  const std::unique_ptr<LIEF::ELF::Binary> binary = LIEF::ELF::Parser::parse(path);
   if (binary == nullptr) return Malformed("elf: LIEF cannot parse it");
   PANNIER_CHECK_OK(TakeDynamicEntries(*binary, model));
-  PANNIER_CHECK_OK(TakeSymbols(binary->dynamic_symbols(), dynamic_symbols, model));
+  PANNIER_CHECK_OK(TakeSymbols(binary->dynamic_symbols(), FindSection(model, elf::kSectionDynamicSymbols), model));
   PANNIER_CHECK_OK(TakeStaticSymbols(*binary, FindSection(model, elf::kSectionSymbols), model));
   TakeRelocationReach(*binary, model);
   return model;

@@ -55,44 +55,12 @@ constexpr Field kFields[] = {
     {kChainedFixups, 8, 12, 1, 1},
 };
 
-// Those that lead nowhere.
-constexpr std::uint32_t kWithoutBlobs[] = {kSegment32,
-                                           0x4 /* THREAD */,
-                                           0x5 /* UNIXTHREAD */,
-                                           0x6 /* LOADFVMLIB */,
-                                           0x7 /* IDFVMLIB */,
-                                           0x8 /* IDENT */,
-                                           0x9 /* FVMFILE */,
-                                           0xa /* PREPAGE */,
-                                           0xc /* LOAD_DYLIB */,
-                                           kIdDylib,
-                                           0xe /* LOAD_DYLINKER */,
-                                           0xf /* ID_DYLINKER */,
-                                           0x10 /* PREBOUND_DYLIB */,
-                                           0x11 /* ROUTINES */,
-                                           0x12 /* SUB_FRAMEWORK */,
-                                           0x13 /* SUB_UMBRELLA */,
-                                           0x14 /* SUB_CLIENT */,
-                                           0x15 /* SUB_LIBRARY */,
-                                           0x17 /* PREBIND_CKSUM */,
-                                           0x80000018 /* LOAD_WEAK_DYLIB */,
-                                           kSegment64,
-                                           0x1a /* ROUTINES_64 */,
-                                           0x1b /* UUID */,
-                                           0x8000001c /* RPATH */,
-                                           0x8000001f /* REEXPORT_DYLIB */,
-                                           0x20 /* LAZY_LOAD_DYLIB */,
-                                           0x80000023 /* LOAD_UPWARD_DYLIB */,
-                                           0x24 /* VERSION_MIN_MACOSX */,
-                                           0x25 /* VERSION_MIN_IPHONEOS */,
-                                           0x27 /* DYLD_ENVIRONMENT */,
-                                           0x80000028 /* MAIN */,
-                                           kSourceVersion,
-                                           0x2d /* LINKER_OPTION */,
-                                           0x2f /* VERSION_MIN_TVOS */,
-                                           0x30 /* VERSION_MIN_WATCHOS */,
-                                           kBuildVersion,
-                                           0x39 /* TARGET_TRIPLE */};
+// Those that lead nowhere: threads, shared libraries of old kinds, dylibs and what they are called, routines, sub-frameworks,
+// versions, rpaths, LC_MAIN, LC_UUID, linker options, LC_TARGET_TRIPLE.
+constexpr std::uint32_t kWithoutBlobs[] = {
+    kSegment32, 0x4,  0x5,  0x6,  0x7,        0x8,  0x9,        0xa,  0xc,  kIdDylib,      0xe,           0xf,        0x10,
+    0x11,       0x12, 0x13, 0x14, 0x15,       0x17, 0x80000018, 0x1a, 0x1b, kSegment64,    0x8000001c,    0x8000001f, 0x20,
+    0x80000023, 0x24, 0x25, 0x27, 0x80000028, 0x2d, 0x2f,       0x30, 0x39, kBuildVersion, kSourceVersion};
 
 }  // namespace
 

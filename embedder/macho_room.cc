@@ -82,11 +82,6 @@ class RoomFinder {
     return Fits(sections);
   }
 
-  void TakeBack() {
-    placement_.dropped.clear();
-    placement_.toolless.clear();
-  }
-
   std::uint64_t Needed(std::size_t sections) const {
     return host_.header.segment_size() + sections * host_.header.section_size() +
            (placement_.new_signature_command ? kLinkEditCommandSize : 0);
@@ -108,26 +103,37 @@ class RoomFinder {
   std::vector<Giveable> giveables_;
 };
 
-Status FindRoom(const MachOHost& host, const HostOptions& options, std::uint64_t room, MachOPlacement& placement) {
+// One way to make do with `room`. What does not lead to it leaves no trace.
+bool TryRoom(const MachOHost& host, std::size_t artifacts, std::uint64_t room, bool sectionless, MachOPlacement& placement) {
   const std::vector<std::string> notes = placement.notes;
-  RoomFinder finder(host, options.artifacts, room, placement);
-  if (finder.TryGrouping()) return {};
-  if (finder.GiveUpCommands(1)) {
-    finder.Choose(Grouping::kAll, kMaxOwnSections, 1);
-    return {};
+  RoomFinder finder(host, artifacts, room, placement);
+  if (!sectionless && finder.TryGrouping()) return true;
+  if (finder.GiveUpCommands(sectionless ? 0 : 1)) {
+    finder.Choose(Grouping::kAll, kMaxOwnSections, sectionless ? 0 : 1);
+    placement.sectionless = sectionless;
+    if (sectionless) placement.notes.emplace_back("the segment has no section: llvm-strip and llvm-install-name-tool destroy it");
+    return true;
   }
-  if (options.sectionless) {
-    // Without a section header less has to go.
-    placement.notes = notes;
-    finder.TakeBack();
-    RoomFinder again(host, options.artifacts, room, placement);
-    if (again.GiveUpCommands(0)) {
-      again.Choose(Grouping::kAll, kMaxOwnSections, 0);
-      placement.sectionless = true;
-      placement.notes.emplace_back("the segment has no section: llvm-strip and llvm-install-name-tool destroy it");
+  placement.notes = notes;
+  placement.dropped.clear();
+  placement.toolless.clear();
+  return false;
+}
+
+Status FindRoom(const MachOHost& host, const HostOptions& options, std::uint64_t room, MachOPlacement& placement) {
+  // Whoever signs an unsigned library later needs a load command for that.
+  const std::uint64_t spare = host.signature || placement.new_signature_command ? 0 : kLinkEditCommandSize;
+  for (const bool sectionless : {false, true}) {
+    if (sectionless && !options.sectionless) break;
+    if (room >= spare && TryRoom(host, options.artifacts, room - spare, sectionless, placement)) return {};
+    if (spare != 0 && TryRoom(host, options.artifacts, room, sectionless, placement)) {
+      placement.notes.emplace_back(
+          "no room is left for a code signature's load command; to sign it, link it again with -Wl,-headerpad,0x400");
       return {};
     }
   }
+  RoomFinder finder(host, options.artifacts, room, placement);
+  finder.GiveUpCommands(1);
   return {ErrorCode::kUnsupported,
           StrCat("found ", finder.room(), " bytes of room behind the load commands, expected ", finder.Needed(1),
                  "; link it again with -Wl,-headerpad,0x400",
@@ -149,10 +155,13 @@ Status MakeMachORoom(const MachOHost& host, const HostOptions& options, MachOPla
   Status found = FindRoom(host, options, room, placement);
   if (found.ok() || !placement.new_signature_command) return found;
   // It had no signature before, either.
+  placement.dropped.clear();
+  placement.toolless.clear();
+  placement.notes.clear();
   placement.signature.reset();
   placement.new_signature_command = false;
   PANNIER_CHECK_OK(FindRoom(host, options, room, placement));
-  placement.notes.emplace_back("no room for a code signature: macOS on arm64 does not load it before it is signed");
+  placement.notes.emplace_back("it stays unsigned: macOS on arm64 does not load it before it is signed");
   return {};
 }
 

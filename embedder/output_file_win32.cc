@@ -21,7 +21,8 @@ constexpr std::size_t kMostAtOnce = std::size_t{1} << 30;  // a DWORD counts the
 constexpr int kMostAttempts = 100;                         // at a name nobody has
 constexpr std::wstring_view kLetters = L"abcdefghijklmnopqrstuvwxyz234567";
 constexpr std::size_t kRandomLetters = 6;
-constexpr std::size_t kLongestName = 255;  // in UTF-16's units
+constexpr std::size_t kLongestName = 255;   // in UTF-16's units
+constexpr DWORD kDiskQuotaExceeded = 1295;  // ERROR_DISK_QUOTA_EXCEEDED, which MinGW's headers lack
 constexpr DWORD kShareAll = FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE;
 constexpr DWORD kKeptAttributes =
     FILE_ATTRIBUTE_HIDDEN | FILE_ATTRIBUTE_SYSTEM | FILE_ATTRIBUTE_ARCHIVE | FILE_ATTRIBUTE_NOT_CONTENT_INDEXED;
@@ -35,7 +36,7 @@ Status Changed(std::string_view found) {
 Status WriteError(std::uint64_t position, DWORD error) {
   const char* limit = nullptr;
   if (error == ERROR_DISK_FULL || error == ERROR_HANDLE_DISK_FULL) limit = "no space left on device";
-  if (error == ERROR_DISK_QUOTA_EXCEEDED) limit = "disk quota exceeded";
+  if (error == kDiskQuotaExceeded) limit = "disk quota exceeded";
   if (error == ERROR_FILE_TOO_LARGE) limit = "file too large for the file system";
   if (limit != nullptr) return {ErrorCode::kIo, StrCat(limit, " after ", position, " bytes")};
   return win32::SystemError(StrCat("write at ", Hex(position)), error);

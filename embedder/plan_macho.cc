@@ -21,7 +21,8 @@ using macho::Segment;
 constexpr std::uint64_t kPage = 4096;
 constexpr std::uint64_t kLargePage = 16384;  // arm64's; a multiple of it suits all
 constexpr std::size_t kLongestSectionName = 16;
-constexpr std::uint64_t kAlign = 16;  // of what follows inserted bytes: dyld wants pointer-aligned tables
+constexpr std::uint64_t kFileLimit = std::uint64_t{1} << 32;  // load commands have 32-bit offsets
+constexpr std::uint64_t kAlign = 16;                          // of what follows inserted bytes: dyld wants pointer-aligned tables
 
 Status Refuse(std::string why) { return {ErrorCode::kUnsupported, std::move(why)}; }
 
@@ -393,14 +394,13 @@ Edit FixupEdit(const MachOHost& host, const FixupGrowth& growth, std::uint64_t b
 }
 
 Status CheckLimits(const MachOHost& host, const Ends& ends) {
-  constexpr std::uint64_t kLimit32 = std::uint64_t{1} << 32;
   const Segment& last = host.link_edit_segment();
-  if (ends.file >= kLimit32) {
+  if (ends.file >= kFileLimit) {
     return {ErrorCode::kLimit,
             StrCat("found ", ends.file, " bytes for the whole library, expected less than 4 GiB (Mach-O's offsets have ",
                    "32 bits); embed less, or compress it with --codec zstd")};
   }
-  const std::uint64_t limit = host.header.is_64 ? UINT64_MAX / 2 : kLimit32;
+  const std::uint64_t limit = host.header.is_64 ? UINT64_MAX / 2 : kFileLimit;
   const std::uint64_t size = ends.payload + AlignUp(ends.file - last.offset, kLargePage);
   if (!FitsWithin(last.address, size, limit))
     return {ErrorCode::kLimit,
@@ -431,6 +431,7 @@ Result<MachOPlacement> PlaceMachOPayload(const MachOHost& host, const HostOption
   placement.content_offset = Anchor::kSize;
   placement.longest_name = kLongestSectionName - 2;
   placement.payload_align = kLargePage;
+  placement.largest_payload = kFileLimit - std::min<std::uint64_t>(kFileLimit, host.bytes.size());
   PANNIER_TRY(placement.host_end, FindHostEnd(host));
   PANNIER_TRY(placement.fixups, FindFixups(host));
   PANNIER_CHECK_OK(PlaceSignature(host, options, placement));

@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "loader/bundle_impl.h"
+#include "loader/loaded_image.h"
 #include "pannier/loader.h"
 #include "src/elf_file.h"
 #include "src/mapped_file.h"
@@ -21,25 +22,6 @@
 
 namespace pannier {
 namespace {
-
-struct LoadedImage {
-  void* handle = nullptr;
-  MappedFile file;  // for a payload that is in the file only
-
-  LoadedImage() = default;
-  LoadedImage(const LoadedImage&) = delete;
-  LoadedImage& operator=(const LoadedImage&) = delete;
-  ~LoadedImage() {
-    if (handle != nullptr) dlclose(handle);
-  }
-};
-
-void* FindSymbolIn(const void* image, const char* name) { return dlsym(static_cast<const LoadedImage*>(image)->handle, name); }
-
-Status LoadError() {
-  const char* words = dlerror();
-  return {ErrorCode::kLoadFailed, words != nullptr ? words : "the dynamic loader refused it"};
-}
 
 // A file that was cut off loads without complaint and then dies of SIGBUS; its program headers tell beforehand.
 Status CheckFileIsWhole(const std::string& path) {
@@ -128,11 +110,7 @@ Result<Bundle> BundleOf(std::shared_ptr<LoadedImage> image, const void* address,
 
 Result<Bundle> Load(const std::string& path, const LoadOptions& options) {
   PANNIER_CHECK_OK(CheckFileIsWhole(path));
-  auto image = std::make_shared<LoadedImage>();
-  // Without a slash dlopen would search the library path.
-  const std::string file = path.find('/') == std::string::npos ? "./" + path : path;
-  image->handle = dlopen(file.c_str(), RTLD_NOW | (options.global_symbols ? RTLD_GLOBAL : RTLD_LOCAL));
-  if (image->handle == nullptr) return LoadError();
+  PANNIER_TRY(std::shared_ptr<LoadedImage> image, OpenImage(path, options));
   link_map* map = nullptr;
   if (dlinfo(image->handle, RTLD_DI_LINKMAP, &map) != 0) return LoadError();
   // The dynamic section is a part of every loaded image, wherever the image is.
@@ -143,11 +121,7 @@ Result<Bundle> Load(const std::string& path, const LoadOptions& options) {
 Result<Bundle> Find(const void* address, const LoadOptions& options) {
   Dl_info info{};
   if (dladdr(address, &info) == 0) return {ErrorCode::kNotFound, "no loaded library holds this address"};
-  auto image = std::make_shared<LoadedImage>();
-  // The main program's name is not one that dlopen takes.
-  image->handle = dlopen(info.dli_fname, RTLD_NOW | RTLD_NOLOAD);
-  if (image->handle == nullptr) image->handle = dlopen(nullptr, RTLD_NOW);
-  if (image->handle == nullptr) return LoadError();
+  PANNIER_TRY(std::shared_ptr<LoadedImage> image, ReopenImage(info.dli_fname));
   return BundleOf(std::move(image), address, "", options);
 }
 

@@ -1,4 +1,4 @@
-// The payload found in a file: by a segment or section header that leads to the anchor, or by its sections' names.
+// The payload found in a file: by a segment or section that begins with the anchor, or by its sections' names.
 #include "src/payload.h"
 
 #include <algorithm>
@@ -44,24 +44,6 @@ Result<Payload> FindInElf(ByteView file) {
   return payload;
 }
 
-Result<Payload> FindInMachO(ByteView file) {
-  PANNIER_TRY(const macho::Header header, macho::ParseHeader(file));
-  PANNIER_TRY(const std::vector<macho::Command> commands, macho::ParseCommands(file, header));
-  PANNIER_TRY(const std::vector<macho::Segment> segments, macho::ParseSegments(header, commands));
-  PANNIER_CHECK_OK(macho::CheckSegmentsInFile(segments, file.size()));
-  for (const macho::Segment& segment : segments) {
-    const ByteView bytes = *file.Slice(segment.offset, segment.file_size);
-    if ((segment.protection & macho::kReadable) == 0 || bytes.size() < Anchor::kSize || !HasAnchorMagic(bytes)) continue;
-    Payload payload;
-    payload.format = format::ImageFormat::MachO;
-    payload.anchor = bytes;
-    payload.segment = bytes;
-    payload.anchor_file_offset = segment.offset;
-    return payload;
-  }
-  return NoPayload();
-}
-
 // The payload's first section, and those behind it that follow in file and memory alike. `is_mapped`: sections stand at their
 // addresses, not at their raw data's offsets.
 Result<Payload> FindInPe(ByteView image, bool is_mapped) {
@@ -87,6 +69,24 @@ Result<Payload> FindInPe(ByteView image, bool is_mapped) {
     payload.anchor = *first;
     payload.segment = ByteView(first->data(), static_cast<std::size_t>(size));
     payload.anchor_file_offset = is_mapped ? 0 : sections[i].raw_offset;
+    return payload;
+  }
+  return NoPayload();
+}
+
+Result<Payload> FindInMachO(ByteView file) {
+  PANNIER_TRY(const macho::Header header, macho::ParseHeader(file));
+  PANNIER_TRY(const std::vector<macho::Command> commands, macho::ParseCommands(file, header));
+  PANNIER_TRY(const std::vector<macho::Segment> segments, macho::ParseSegments(header, commands));
+  PANNIER_CHECK_OK(macho::CheckSegmentsInFile(segments, file.size()));
+  for (const macho::Segment& segment : segments) {
+    const ByteView bytes = *file.Slice(segment.offset, segment.file_size);
+    if ((segment.protection & macho::kReadable) == 0 || bytes.size() < Anchor::kSize || !HasAnchorMagic(bytes)) continue;
+    Payload payload;
+    payload.format = format::ImageFormat::MachO;
+    payload.anchor = bytes;
+    payload.segment = bytes;
+    payload.anchor_file_offset = segment.offset;
     return payload;
   }
   return NoPayload();
@@ -164,6 +164,30 @@ Result<Payload> FindPayload(ByteView file, std::string_view arch) {
 }
 
 Result<Payload> FindMappedPe(ByteView image) { return FindInPe(image, true); }
+
+Result<Payload> FindMappedMachO(const void* image) {
+  const auto* const start = static_cast<const std::uint8_t*>(image);
+  PANNIER_TRY(const macho::Header header, macho::ParseHeader(ByteView(start, 32)));  // a 32-bit one is followed by load commands
+  PANNIER_TRY(const std::vector<macho::Command> commands,
+              macho::ParseCommands(ByteView(start, static_cast<std::size_t>(header.commands_end())), header));
+  PANNIER_TRY(const std::vector<macho::Segment> segments, macho::ParseSegments(header, commands));
+  const auto first = std::find_if(segments.begin(), segments.end(),
+                                  [](const macho::Segment& segment) { return segment.offset == 0 && segment.file_size != 0; });
+  if (first == segments.end()) return Malformed("segments: found none that holds the load commands");
+  for (const macho::Segment& segment : segments) {
+    const std::uint64_t size = std::min(segment.file_size, segment.memory_size);
+    if ((segment.protection & macho::kReadable) == 0 || size < Anchor::kSize) continue;
+    // Where the image is in memory shows in its header's place: all segments moved by the same distance.
+    const ByteView bytes(start + static_cast<std::ptrdiff_t>(segment.address - first->address), static_cast<std::size_t>(size));
+    if (!HasAnchorMagic(bytes)) continue;
+    Payload payload;
+    payload.format = format::ImageFormat::MachO;
+    payload.anchor = bytes;
+    payload.segment = bytes;
+    return payload;
+  }
+  return NoPayload();
+}
 
 Status NoPayload() {
   return {ErrorCode::kNotABundle,

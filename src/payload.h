@@ -50,6 +50,9 @@ Result<Payload> FindPayload(ByteView file, std::string_view arch = {});
 // page is enough for pe::ParseHeader). Touches the headers and the first bytes of readable sections.
 Result<Payload> FindMappedPe(ByteView image);
 
+// The same in a Mach-O image as dyld mapped it, by its mach_header in memory. The image is trusted as far as dyld trusted it.
+Result<Payload> FindMappedMachO(const void* header);
+
 // The error for a library without a payload; says what may have become of it.
 Status NoPayload();
 

@@ -18,72 +18,10 @@
 #include "embedder/restore.h"
 #include "embedder/verify.h"
 #include "pannier/loader.h"
+#include "tests/embed_fixture.h"
 
 namespace pannier {
 namespace {
-
-namespace fs = std::filesystem;
-
-const fs::path kData = fs::path(PANNIER_TEST_DATA) / "mlp";
-
-class Folder {
- public:
-  Folder() {
-    std::string pattern = (fs::temp_directory_path() / "pannier-embed-XXXXXX").string();
-    REQUIRE(mkdtemp(pattern.data()) != nullptr);
-    path_ = pattern;
-  }
-  Folder(const Folder&) = delete;
-  Folder& operator=(const Folder&) = delete;
-  ~Folder() { fs::remove_all(path_); }
-  std::string operator/(const std::string& name) const { return (path_ / name).string(); }
-  std::size_t file_count() const {
-    return static_cast<std::size_t>(std::distance(fs::directory_iterator(path_), fs::directory_iterator()));
-  }
-
- private:
-  fs::path path_;
-};
-
-std::string ReadFile(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  REQUIRE(file.good());
-  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-}
-
-void WriteFile(const std::string& path, const std::string& bytes) {
-  std::ofstream file(path, std::ios::binary);
-  file << bytes;
-  REQUIRE(file.good());
-}
-
-// The one library in a platform's folder.
-std::string HostOf(const std::string& platform) { return fs::directory_iterator(kData / platform)->path().string(); }
-
-std::vector<NamedPath> Artifacts() {
-  return {{"graph", (kData / "graph.json").string()}, {"params", (kData / "params.bin").string()}};
-}
-
-EmbedSummary MustEmbed(const std::string& host, const std::vector<NamedPath>& artifacts, const std::string& target,
-                       CodecChoice codec = CodecChoice::kStore, unsigned threads = 0, bool force = false) {
-  EmbedOptions options;
-  options.encode.codec = codec;
-  options.encode.threads = threads;
-  options.force = force;
-  Result<EmbedSummary> summary = Embed(host, artifacts, target, options);
-  INFO(summary.status().message());
-  REQUIRE(summary.ok());
-  return std::move(*summary);
-}
-
-VerifyReport MustVerify(const std::string& path) {
-  Result<OpenedBundle> bundle = OpenedBundle::Open(path);
-  INFO(bundle.status().message());
-  REQUIRE(bundle.ok());
-  Result<VerifyReport> report = VerifyFile(bundle->file, bundle->reader, 0);
-  REQUIRE(report.ok());
-  return std::move(*report);
-}
 
 TEST_CASE("a library of every platform embeds, verifies, reads back and restores") {
   const Folder folder;
@@ -222,7 +160,7 @@ TEST_CASE("an input that shrinks, and an output that must not grow, are errors w
   std::signal(SIGXFSZ, old_action);
   REQUIRE_FALSE(full.ok());
   CHECK(full.status().message() == "file too large for the file system or the limit of this process after 10000000 bytes");
-  CHECK(folder.file_count() == 1);
+  CHECK(folder.List().size() == 1);
 }
 
 TEST_CASE("embedding into a bundle needs --force, and then gives what a fresh embed gives") {
@@ -245,7 +183,7 @@ TEST_CASE("a dry run plans and writes nothing") {
   const Result<EmbedSummary> summary = Embed(folder / "lib.so", Artifacts(), folder / "model.so", options);
   REQUIRE(summary.ok());
   CHECK(summary->bundle_size > summary->host_size);
-  CHECK(folder.file_count() == 1);
+  CHECK(folder.List().size() == 1);
   MustEmbed(HostOf("linux-x86_64"), Artifacts(), folder / "real.so", CodecChoice::kAuto);
   CHECK(fs::file_size(folder / "real.so") == summary->bundle_size);
 }

@@ -42,6 +42,7 @@ readonly pannier work
 readonly cache=$root/build/deps
 . "$here/relay_data.sh"
 readonly ocr_cls=${relay_data:+$relay_data/ocr_cls}
+. "$here/machine_table.sh"
 
 # The headers of two libraries without /usr/include around them, which holds those of another machine's C library.
 link_headers() {
@@ -74,19 +75,6 @@ exec '$venv/bin/python' -m ziglang ${name#*:} -target x86_64-linux-musl -dynamic
 EOF
     chmod +x "$work/bin/x86_64-linux-musl-${name%:*}"
   done
-}
-
-# row STATUS CODEC WHAT DIFFERENCE, in the machine's own file.
-row() { printf '%-7s %-22s %-6s %-23s %s\n' "$1" "$triple" "$2" "$3" "${4:--}" >>"$folder/rows.txt"; }
-
-# attempt CODEC WHAT COMMAND...: one row of the table.
-attempt() {
-  local codec=$1 what=$2 status=ok
-  shift 2
-  # The time limit is for an emulator that hangs.
-  timeout 300 "$@" >"$folder/output.txt" 2>&1 || status=FAILED
-  row "$status" "$codec" "$what" "$(sed -n 's/.*largest difference \([^,]*\),.*/\1/p' "$folder/output.txt")"
-  [[ $status == ok ]] || { echo "$triple, $codec, $what: $*" && cat "$folder/output.txt"; } >>"$folder/failures.txt"
 }
 
 # All of zstd is compiled for the sake of its decoder, hence without optimisation. GCC's psABI notes on ARM are about an ABI change of
@@ -126,7 +114,7 @@ check_model() {
 
 # The whole test of one machine, in a process of its own; everything it has to say goes to its folder.
 check_machine() {
-  local triple=$1 qemu=$2 relay=$3 folder=$work/$1 run=() codec step tool
+  local triple=$1 machine=$1 qemu=$2 relay=$3 folder=$work/$1 run=() codec tool
   [[ $qemu == - ]] || run=("$qemu" -L "/usr/$triple")
   mkdir -p "$folder"
   rm -f "$folder"/*.txt "$folder"/*.so
@@ -136,12 +124,8 @@ check_machine() {
     echo "$triple: $tool: not found; install qemu-user and g++-${triple/_/-}" >>"$folder/failures.txt"
     return
   done
-  for step in build_programs build_host; do
-    $step >"$folder/$step.txt" 2>&1 && continue
-    row FAILED - "$step"
-    { echo "$triple: $step:" && tail -n 40 "$folder/$step.txt"; } >>"$folder/failures.txt"
-    return
-  done
+  step build_programs build_programs || return 0
+  step build_host build_host || return 0
   for codec in store zstd; do
     check_synthetic "$codec"
     [[ $relay != - ]] || continue
@@ -172,13 +156,4 @@ for machine in "${machines[@]}"; do
 done
 wait
 
-printf '%-7s %-22s %-6s %-23s %s\n' status machine codec what "largest difference"
-for machine in "${machines[@]}"; do cat "$work/${machine%% *}/rows.txt"; done | tee "$work/table.txt"
-for machine in "${machines[@]}"; do
-  [[ ! -f $work/${machine%% *}/failures.txt ]] || { echo && cat "$work/${machine%% *}/failures.txt"; } >&2
-done
-count() { grep -c "^$1 " "$work/table.txt" || true; }
-echo "$(count ok) ok, $(count FAILED) failed, $(count skipped) skipped (no ocr_cls: tests/relay_data.sh), $SECONDS s"
-# A machine that went down without a word would leave no row.
-for machine in "${machines[@]}"; do grep -q "^ok .* ${machine%% *} .*zstd" "$work/table.txt" || fail "${machine%% *}: no result"; done
-(($(count FAILED) == 0))
+print_table "no ocr_cls: tests/relay_data.sh" "${machines[@]%% *}"

@@ -414,7 +414,7 @@ TEST_CASE("every flipped byte of a PE bundle is found, but for those of the sign
     const auto room_begin = static_cast<std::size_t>(bundle->reader.signature_room().data() - bundle->file.bytes().data());
     const std::size_t room_end = room_begin + bundle->reader.signature_room().size();
     // In steps where padding is.
-    for (std::size_t at = 0; at < good.size(); at += (at > 2048 && good[at] == 0 ? std::size_t{7} : 1)) {
+    for (std::size_t at = 0; at < good.size(); at += (at > 2048 && good[at] == 0) ? 7U : 1U) {
       if (at >= room_begin && at < room_end) continue;
       std::string bad = good;
       bad[at] = static_cast<char>(bad[at] ^ 0x20);

@@ -36,6 +36,8 @@ golden = json.loads((here / "golden" / "expected.json").read_text())
 with tempfile.TemporaryDirectory() as folder:
     count = 0
     hosts = [data / platform / "lib.so" for platform in ("linux-x86_64", "linux-i686", "linux-aarch64", "linux-armv7", "linux-riscv64")]
+    hosts += [data / platform / "lib.dylib" for platform in ("macos-arm64", "macos-x86_64")]
+    hosts += [data / platform / "lib.dll" for platform in ("windows-x86_64", "windows-i686")]
     for name in golden:  # big-endian ones, and ones without room for a program header
         hosts.append(f"{folder}/host-{name}")
         output(pannier, "restore", here / "golden" / name, "-o", hosts[-1])
