@@ -34,11 +34,11 @@ void AddArtifact(const ArtifactInput& input, const EncodedArtifact& encoded, boo
   facts.size = input.file->size();
   facts.sha256 = encoded.sha256;
   if (in_extra && !layout.sections.empty() && layout.sections.back().name == kExtraSection) {
+    // Its alignment stays that of its start, the first artifact's.
     PlannedSection& extra = layout.sections.back();
     facts.section = static_cast<std::uint32_t>(layout.sections.size() - 1);
     facts.offset = encoded.offset - extra.offset;
     extra.size = facts.offset + encoded.stored_size;
-    extra.align = std::max(extra.align, encoded.align);
     layout.end = extra.offset + extra.size;
   } else {
     const std::string name = in_extra ? std::string(kExtraSection) : ".tvm." + input.name;
