@@ -58,6 +58,6 @@ export LD_LIBRARY_PATH='$libraries' WINESERVER=/usr/lib/wine/wineserver64
 exec '$folder/usr/lib/wine/wine' "\$@"
 EOF
 chmod +x "$folder/wine"
-rm -rf "$apt" "$folder/usr/lib/i386-linux-gnu/wine/x86_64-windows" "$folder/usr/share"
+rm -rf "$apt" "$folder/usr/lib/i386-linux-gnu/wine/x86_64-windows" "$folder"/usr/share/{doc,man}
 touch "$folder/complete.txt"
 echo "$folder/wine" >&8

@@ -43,6 +43,13 @@ foreach(codec store zstd)
     COMMAND c_abi_c99 "${CMAKE_CURRENT_BINARY_DIR}/mlp_${codec}.so" "${mlp}/graph.json" "${mlp}/params.bin")
 endforeach()
 
+# The folder may hold what an earlier run left.
+file(MAKE_DIRECTORY "${CMAKE_CURRENT_BINARY_DIR}/lifecycle")
+add_test(NAME lifecycle
+  COMMAND check_lifecycle "${CMAKE_CURRENT_BINARY_DIR}/mlp_store.so" "${CMAKE_CURRENT_BINARY_DIR}/mlp_zstd.so" "${host}"
+    "${CMAKE_CURRENT_SOURCE_DIR}/golden/v1-elf32-big.so" "${CMAKE_CURRENT_BINARY_DIR}/lifecycle")
+set_tests_properties(lifecycle PROPERTIES LABELS unit)
+
 if(PANNIER_INSTALL AND NOT CMAKE_CROSSCOMPILING)
   add_test(NAME consumers
     COMMAND "${CMAKE_CURRENT_SOURCE_DIR}/consumers.sh" "${PROJECT_BINARY_DIR}" "${CMAKE_CURRENT_BINARY_DIR}/mlp_zstd.so")

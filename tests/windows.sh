@@ -54,7 +54,10 @@ configure() {
 }
 
 build_programs() { configure build && cmake --build "$folder/build" --parallel 1; }
-build_dll() { configure shared -DBUILD_SHARED_LIBS=ON && cmake --build "$folder/shared" --parallel 1 --target c_abi_c99 check_bundle; }
+build_dll() {
+  configure shared -DBUILD_SHARED_LIBS=ON -DCMAKE_RUNTIME_OUTPUT_DIRECTORY="$folder/shared" &&
+    cmake --build "$folder/shared" --parallel 1 --target c_abi_c99 check_bundle
+}
 build_host() { "$machine-gcc-posix" -O1 -shared -o "$folder/host.dll" "$here/foreign/host.c"; }
 
 # A folder that Wine takes for a computer's disk, and one server for all that follows.
@@ -102,9 +105,10 @@ check_codec() {
   attempt "$codec" "open mlp for Linux" "$wine" "$folder/build/bundle_probe.exe" open "$folder/mlp-$codec.so" "$mlp/graph.json" \
     "$mlp/params.bin"
 
-  if [[ -z $ocr_cls ]]; then
+  # There is none for 32 bit.
+  if [[ $machine == x86_64-* && -z $ocr_cls ]]; then
     row skipped "$codec" ocr_cls
-  elif [[ -d $ocr_cls/$relay ]]; then
+  elif [[ $machine == x86_64-* ]]; then
     embed "$codec" ocr_cls "$ocr_cls/$relay"/{lib.dll,graph.json,params.bin} "$folder/ocr_cls-$codec.dll"
     check_model "$codec" ocr_cls "$folder/ocr_cls-$codec.dll" "$ocr_cls"
   fi
@@ -140,7 +144,7 @@ check_machine() {
   attempt - check_lifecycle "$wine" "$folder/build/check_lifecycle.exe" "$folder/mlp-store.dll" "$folder/mlp-zstd.dll" \
     "$mlp/$relay/lib.dll" "$here/golden/v1-elf32-big.so" "$folder/lifecycle"
   [[ $machine == i686-* ]] || check_dll
-  timeout 60 "$wine" wineboot --kill || true
+  timeout 60 /usr/lib/wine/wineserver64 --kill --wait || true
   rm -rf "$folder/prefix" "$folder/lifecycle"  # some 600 MB
 }
 

@@ -133,7 +133,7 @@ void CheckNames(const std::string& bytes, const fs::path& folder) {
   for (int i = 0; i < 3; ++i) deep /= std::string(100, static_cast<char>('a' + i));
   // Latin, Greek, Chinese, and one beyond UTF-16's 16 bits; blanks; no suffix, where LoadLibrary would look for one.
   for (const fs::path& path : {folder / fs::u8path("m\xC3\xB6\xC3\xB6\xCF\x80 \xE6\xA8\xA1\xE5\x9E\x8B \xF0\x9F\x90\x9F.dll"),
-                               folder / "a b.so.1", folder / "no_suffix", folder / "dot.", deep / "model.dll"}) {
+                               folder / "a b.so.1", folder / "no_suffix", deep / "model.dll"}) {
     const std::string name = path.u8string();
     fs::create_directories(ForOwnUse(path.parent_path()));
     WriteAll(ForOwnUse(path), bytes);
