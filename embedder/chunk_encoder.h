@@ -14,7 +14,8 @@
 #include "src/planes.h"
 #include "src/result.h"
 
-typedef struct ZSTD_CCtx_s ZSTD_CCtx;
+struct ZSTD_CCtx_s;
+using ZSTD_CCtx = ZSTD_CCtx_s;  // as in zstd.h, which users of this header do without
 
 namespace pannier {
 

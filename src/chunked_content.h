@@ -11,7 +11,8 @@
 #include "src/format.h"
 #include "src/result.h"
 
-typedef struct ZSTD_DCtx_s ZSTD_DCtx;
+struct ZSTD_DCtx_s;
+using ZSTD_DCtx = ZSTD_DCtx_s;  // as in zstd.h, which users of this header do without
 
 namespace pannier {
 

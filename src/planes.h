@@ -13,7 +13,8 @@
 #include "src/bytes.h"
 #include "src/result.h"
 
-typedef struct ZSTD_DCtx_s ZSTD_DCtx;
+struct ZSTD_DCtx_s;
+using ZSTD_DCtx = ZSTD_DCtx_s;  // as in zstd.h, which users of this header do without
 
 namespace pannier {
 
