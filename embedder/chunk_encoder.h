@@ -15,7 +15,7 @@
 #include "src/result.h"
 
 struct ZSTD_CCtx_s;
-using ZSTD_CCtx = ZSTD_CCtx_s;  // as in zstd.h, which users of this header do without
+using ZSTD_CCtx = ZSTD_CCtx_s;  // NOLINT(readability-identifier-naming): as in zstd.h
 
 namespace pannier {
 

@@ -12,7 +12,7 @@
 #include "src/result.h"
 
 struct ZSTD_DCtx_s;
-using ZSTD_DCtx = ZSTD_DCtx_s;  // as in zstd.h, which users of this header do without
+using ZSTD_DCtx = ZSTD_DCtx_s;  // NOLINT(readability-identifier-naming): as in zstd.h
 
 namespace pannier {
 
