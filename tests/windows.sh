@@ -32,9 +32,7 @@ readonly cache=$root/build/deps mlp=$here/data/mlp
 . "$here/relay_data.sh"
 readonly ocr_cls=${relay_data:+$relay_data/ocr_cls}
 . "$here/machine_table.sh"
-
-# Wine with no window, no sound of its own, and MinGW's runtime libraries on the path.
-export WINEDEBUG=-all WINEDLLOVERRIDES='mscoree,mshtml,winemenubuilder.exe=' DISPLAY=
+. "$here/wine.sh"
 
 # The folders of MinGW's own DLLs, as WINEPATH wants them.
 runtime_path() {
@@ -59,9 +57,6 @@ build_dll() {
     cmake --build "$folder/shared" --parallel 1 --target c_abi_c99 check_bundle
 }
 build_host() { "$machine-gcc-posix" -O1 -shared -o "$folder/host.dll" "$here/foreign/host.c"; }
-
-# A folder that Wine takes for a computer's disk, and one server for all that follows.
-make_prefix() { timeout 300 "$wine" wineboot --init && timeout 60 "$wine" cmd /c exit; }
 
 make_certificate() {
   openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=pannier-test -keyout "$work/key.pem" -out "$work/certificate.pem"
@@ -123,7 +118,7 @@ check_dll() {
 
 # The whole test of one machine, in a process of its own; everything it has to say goes to its folder.
 check_machine() {
-  local machine=$1 relay=windows-${1%%-*} folder=$work/$1 wine=/usr/lib/wine/wine64 codec
+  local machine=$1 relay=windows-${1%%-*} folder=$work/$1 wine=$wine64 codec
   mkdir -p "$folder"
   rm -f "$folder"/*.txt "$folder"/*.dll "$folder"/*.so
   [[ $machine == i686-* ]] && wine=$wine32
@@ -131,12 +126,11 @@ check_machine() {
     row skipped - "no Wine: all of it"
     return
   fi
-  export WINEPREFIX=$folder/prefix WINEPATH
   WINEPATH=$(runtime_path)
+  export WINEPATH
   [[ $machine == i686-* ]] && export WINEARCH=win32
   step build_programs build_programs || return 0
   step build_host build_host || return 0
-  rm -rf "$folder/prefix"
   step make_prefix make_prefix || return 0
   for codec in store zstd; do check_codec "$codec"; done
   rm -rf "$folder/lifecycle"
@@ -144,12 +138,12 @@ check_machine() {
   attempt - check_lifecycle "$wine" "$folder/build/check_lifecycle.exe" "$folder/mlp-store.dll" "$folder/mlp-zstd.dll" \
     "$mlp/$relay/lib.dll" "$here/golden/v1-elf32-big.so" "$folder/lifecycle"
   [[ $machine == i686-* ]] || check_dll
-  timeout 60 /usr/lib/wine/wineserver64 --kill --wait || true
-  rm -rf "$folder/prefix" "$folder/lifecycle"  # some 600 MB
+  remove_prefix
+  rm -rf "$folder/lifecycle"
 }
 
 [[ -x $pannier ]] || fail "$pannier: not an executable"
-for tool in "${machines[@]/%/-g++-posix}" /usr/lib/wine/wine64 llvm-strip osslsigncode openssl; do
+for tool in "${machines[@]/%/-g++-posix}" "$wine64" llvm-strip osslsigncode openssl; do
   command -v "$tool" >/dev/null || fail "$tool: not found; cmake/install_dependencies.sh check says what to install"
 done
 mkdir -p "$work/include" "$cache"
