@@ -112,7 +112,7 @@ Result<std::size_t> ChunkEncoder::EncodePlanes(const ChunkPlan& plan, ByteView o
       PANNIER_TRY(const std::size_t size, Zstd(plane, trial_.data()));
       keep_if_better(size);
     }
-    if (flag == 0) std::memcpy(out + at, plane.data(), count);
+    if (flag == 0 && count != 0) std::memcpy(out + at, plane.data(), count);
     StoreInteger<std::uint32_t>(out + 4 + 4 * i, static_cast<std::uint32_t>(best) | flag, ByteOrder::kLittle);
     at += best;
   }

@@ -61,7 +61,7 @@ Bytes Encode(const ChunkPlan& plan, const Bytes& original, int level = 3) {
 Status Decode(const Bytes& stored, Bytes& out) {
   ChunkDecoder decoder;
   // Exactly sized copies, so that sanitizers see what reads or writes beyond.
-  const Bytes exact = stored;
+  const Bytes exact(stored.begin(), stored.end());
   return decoder.Decode(Codec::kPlanes, View(exact), out.data(), out.size());
 }
 
