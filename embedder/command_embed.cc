@@ -6,6 +6,7 @@
 
 #include "embedder/commands.h"
 #include "embedder/restore.h"
+#include "embedder/system.h"
 #include "embedder/terminal.h"
 #include "src/text.h"
 
@@ -84,7 +85,7 @@ Result<int> RunEmbed(const EmbedCommand& command, const OutputStyle& style) {
   std::uint64_t total = 0;
   for (const NamedPath& artifact : command.artifacts) {
     std::error_code ignored;
-    const auto size = std::filesystem::file_size(artifact.path, ignored);
+    const auto size = std::filesystem::file_size(Utf8Path(artifact.path), ignored);
     if (!ignored) total += size;
   }
   Result<EmbedSummary> summary = [&] {

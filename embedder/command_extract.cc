@@ -19,7 +19,7 @@ namespace {
 
 // graph as STEM.json, params as STEM.params, others under their names, which hold no slash (IsArtifactName).
 std::string FileName(const std::string& bundle, std::string_view artifact) {
-  const std::string stem = std::filesystem::path(bundle).stem().string();
+  const std::string stem = Utf8Name(Utf8Path(bundle).stem());
   if (artifact == kGraphArtifact) return stem + ".json";
   if (artifact == kParamsArtifact) return stem + ".params";
   return std::string(artifact);
@@ -81,13 +81,12 @@ Result<int> RunExtract(const ExtractCommand& command, const OutputStyle& style) 
     }
   }
   std::error_code error;
-  std::filesystem::create_directories(command.output, error);
+  std::filesystem::create_directories(Utf8Path(command.output), error);
   if (error) return {ErrorCode::kIo, StrCat(Printable(command.output), ": cannot make the folder: ", error.message())};
   nlohmann::json files = nlohmann::json::array();
   for (const std::uint32_t i : selected) {
     const format::Artifact& artifact = bundle.reader.artifact(i);
-    const std::string path =
-        (std::filesystem::path(command.output) / FileName(command.bundle, ToText(artifact.name()))).generic_string();
+    const std::string path = Utf8Name(Utf8Path(command.output) / Utf8Path(FileName(command.bundle, ToText(artifact.name()))));
     PANNIER_CHECK_OK(ExtractToFile(bundle, artifact, path).WithContext(Printable(command.bundle)));
     if (style.json) {
       files.push_back({{"artifact", ToText(artifact.name())},

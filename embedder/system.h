@@ -2,6 +2,7 @@
 #ifndef PANNIER_EMBEDDER_SYSTEM_H_
 #define PANNIER_EMBEDDER_SYSTEM_H_
 
+#include <filesystem>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -22,6 +23,13 @@ std::vector<std::string> Arguments(int argc, char** argv);
 bool StderrIsTerminal();
 
 Status WriteToStdout(ByteView bytes);
+
+// A name in UTF-8 on every system; a plain string is taken for one in the user's code page on Windows. And back.
+inline std::filesystem::path Utf8Path(const std::string& name) { return std::u8string(name.begin(), name.end()); }
+inline std::string Utf8Name(const std::filesystem::path& path) {
+  const std::u8string name = path.generic_u8string();
+  return {name.begin(), name.end()};
+}
 
 // May a file be called so? A name comes from a bundle, so it must not lead to another folder or to a device.
 Status CheckFileName(std::string_view name);

@@ -3,6 +3,8 @@
 # shellcheck shell=bash disable=SC2154
 
 readonly wine64=/usr/lib/wine/wine64
+# In another locale Wine waits for ever on arguments that are not ASCII (seen with 8.0).
+export LC_ALL=C.UTF-8
 export WINEDEBUG=-all WINEDLLOVERRIDES='mscoree,mshtml,winemenubuilder.exe=' DISPLAY=
 
 # A folder that Wine takes for a computer's disk (600 MB), and one server for all that follows.
