@@ -464,56 +464,6 @@ TEST_CASE("a library of 4 GiB and more is refused before anything is written") {
         "with --codec zstd");
 }
 
-TEST_CASE("every flipped byte of a Mach-O bundle is found, thin and fat") {
-  const Folder folder;
-  MachOSpec x86;
-  x86.data_segments = 1;
-  x86.chained = true;
-  MachOSpec arm = x86;
-  arm.cpu_type = macho::kCpuArm64;
-  arm.cpu_subtype = 0;
-  for (const bool is_fat : {false, true}) {
-    const Bytes host = is_fat ? BuildFat({BuildMachO(x86), BuildMachO(arm)}, false, 14) : BuildMachO(arm);
-    REQUIRE(TryEmbed(folder, host).ok());
-    std::string bytes = ReadFile(folder / "model.dylib");
-    std::vector<std::pair<std::size_t, std::size_t>> rooms;  // of signatures, which nothing covers but a code signature
-    if (is_fat) {
-      const Result<FileSource> file = FileSource::Open(folder / "model.dylib");
-      const Result<FatBundle> bundle = FatBundle::Open(file->fd(), file->size());
-      REQUIRE(bundle.ok());
-      for (std::size_t i = 0; i < bundle->bundles.size(); ++i) {
-        const OpenedBundle& slice = *bundle->bundles[i];
-        const std::size_t at = bundle->fat.slices[i].offset;
-        rooms.emplace_back(at + static_cast<std::size_t>(slice.reader.signature_room().data() - slice.file.bytes().data()),
-                           slice.reader.signature_room().size());
-      }
-    }
-    for (std::size_t at = 0; at < bytes.size(); at += at < 3000 ? 1 : 53) {
-      const bool is_room = std::any_of(rooms.begin(), rooms.end(),
-                                       [at](const auto& room) { return at >= room.first && at - room.first < room.second; });
-      if (is_room) continue;
-      bytes[at] = static_cast<char>(bytes[at] ^ 0x20);
-      WriteFile(folder / "bad.dylib", bytes);
-      bytes[at] = static_cast<char>(bytes[at] ^ 0x20);
-      const bool found = [&] {
-        const Result<FileSource> file = FileSource::Open(folder / "bad.dylib");
-        if (is_fat) {
-          const Result<FatBundle> bundle = FatBundle::Open(file->fd(), file->size());
-          if (!bundle.ok()) return true;
-          const Result<VerifyReport> report = VerifyFat(*bundle, 1);
-          return !report.ok() || !report->passed();
-        }
-        const Result<OpenedBundle> bundle = OpenedBundle::Open(folder / "bad.dylib");
-        if (!bundle.ok()) return true;
-        const Result<VerifyReport> report = VerifyFile(bundle->file, bundle->reader, 1);
-        return !report.ok() || !report->passed();
-      }();
-      CAPTURE(is_fat, at);
-      REQUIRE(found);
-    }
-  }
-}
-
 TEST_CASE("the image digest sees changed code, load commands and fixups") {
   const Folder folder;
   MachOSpec spec;

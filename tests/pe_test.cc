@@ -398,32 +398,6 @@ TEST_CASE("as the OS maps it, a PE bundle's payload is found and read the same")
   }
 }
 
-TEST_CASE("every flipped byte of a PE bundle is found, but for those of the signature room") {
-  const Files files;
-  PeParts parts = Debugged();
-  parts.sections = {{".text", 0x60000020, 100, 512}, {"/4", kPeDebugSection, 100, 512}};
-  parts.symbols = {{2, 0}};
-  parts.overlay = "end";
-  for (const std::uint32_t room : {88U, 16U}) {
-    parts.room = room;
-    parts.headers_size = 512;
-    const std::string good = files.MustEmbed(BuildPe(parts));
-    WriteFile(files.folder / "good.dll", good);
-    const Result<OpenedBundle> bundle = OpenedBundle::Open(files.folder / "good.dll");
-    REQUIRE(bundle.ok());
-    const auto room_begin = static_cast<std::size_t>(bundle->reader.signature_room().data() - bundle->file.bytes().data());
-    const std::size_t room_end = room_begin + bundle->reader.signature_room().size();
-    // In steps where padding is.
-    for (std::size_t at = 0; at < good.size(); at += (at > 2048 && good[at] == 0) ? 7U : 1U) {
-      if (at >= room_begin && at < room_end) continue;
-      std::string bad = good;
-      bad[at] = static_cast<char>(bad[at] ^ 0x20);
-      CAPTURE(room, at);
-      REQUIRE_FALSE(files.Verify(bad).passed());
-    }
-  }
-}
-
 TEST_CASE("the image of a PE bundle: what counts, and what tools may change") {
   const Files files;
   PeParts parts = Debugged();
