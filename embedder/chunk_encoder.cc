@@ -43,6 +43,10 @@ bool SetEntropyOnly(ZSTD_CCtx* context) {
   return ZSTD_isError(ZSTD_CCtx_setParameter(context, kLiteralCompressionMode, kHuffman)) == 0U;
 }
 
+// A Huffman code takes at least a bit for each byte. Of a plane that comes near to it nearly all bytes are the same, and matches
+// are what is left to gain; an entirely constant one takes some bytes.
+bool IsNearlyConstant(std::size_t encoded, std::size_t count) { return encoded > 64 && encoded < count / 7; }
+
 // The nearest to it that zstd's stable interface has.
 void SetNearlyEntropyOnly(ZSTD_CCtx* context) {
   ZSTD_CCtx_setParameter(context, ZSTD_c_compressionLevel, 1);
@@ -104,11 +108,13 @@ Result<std::size_t> ChunkEncoder::EncodePlanes(const ChunkPlan& plan, ByteView o
       flag = kPlaneIsFrame;
       std::memcpy(out + at, trial_.data(), size);
     };
+    bool tries_zstd = tries_all || plan.planes[i] == ChunkPlan::Plane::kZstd;
     if (tries_all || plan.planes[i] == ChunkPlan::Plane::kEntropy) {
       PANNIER_TRY(const std::size_t size, Entropy(plane, trial_.data()));
       keep_if_better(size);
+      tries_zstd = tries_zstd || IsNearlyConstant(size, count);
     }
-    if (tries_all || plan.planes[i] == ChunkPlan::Plane::kZstd) {
+    if (tries_zstd) {
       PANNIER_TRY(const std::size_t size, Zstd(plane, trial_.data()));
       keep_if_better(size);
     }
