@@ -164,11 +164,11 @@ class ContentEncoder {
       if (content.compress()) {
         std::uint8_t* const out = compressed + job.compressed_at;
         const auto begin = std::chrono::steady_clock::now();
-        PANNIER_TRY(const std::size_t size, encoder->Encode(content.plan, job.original, out));
+        PANNIER_TRY(const ChunkEncoder::Stored encoded, encoder->Encode(content.plan, job.original, out));
         job.encoding_time = static_cast<std::uint64_t>((std::chrono::steady_clock::now() - begin) / std::chrono::nanoseconds(1));
-        if (content.keep_frames || size < job.original.size()) {
-          job.stored = ByteView(out, size);
-          job.record.codec = content.plan.codec;
+        if (content.keep_frames || encoded.size < job.original.size()) {
+          job.stored = ByteView(out, encoded.size);
+          job.record.codec = encoded.codec;
         }
       }
       if (IsDigestedWithFile(job)) continue;

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "embedder/artifact_input.h"
-#include "embedder/chunk_encoder.h"
+#include "embedder/codec_choice.h"
 #include "embedder/output_file.h"
 #include "src/format.h"
 #include "src/result.h"

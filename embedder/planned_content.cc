@@ -12,39 +12,47 @@ namespace {
 
 constexpr std::uint64_t kPageAlignedFrom = 256 << 10;
 constexpr std::uint64_t kPage = 4096;
-constexpr std::uint64_t kSampleSize = 64 << 10;
-constexpr std::uint64_t kFewestSamples = 4;
-constexpr std::uint64_t kMostSamples = 32;
+constexpr std::uint64_t kSpreadSize = 16 << 10;
+constexpr std::uint64_t kSpreadCount = 16;
 
-// Evenly spread parts of it: all of a small one, a sixteenth of a large one.
-Result<std::vector<std::vector<std::uint8_t>>> ReadSamples(const FileSource& file, const PlannedContent& content) {
-  const std::uint64_t parts = ChunkCount(content.size, kSampleSize);
-  const std::uint64_t count = std::min(parts, std::clamp(parts / 16, kFewestSamples, kMostSamples));
-  std::vector<std::vector<std::uint8_t>> samples(static_cast<std::size_t>(count));
-  for (std::uint64_t i = 0; i < count; ++i) {
-    const std::uint64_t at = i * parts / count * kSampleSize;
-    samples[i].resize(static_cast<std::size_t>(std::min(kSampleSize, content.size - at)));
-    PANNIER_CHECK_OK(file.ReadAt(content.source_offset + at, samples[i].data(), samples[i].size()).WithContext(file.path()));
-  }
-  return samples;
+using Sample = std::vector<std::uint8_t>;
+
+Result<Sample> ReadSample(const FileSource& file, const PlannedContent& content, std::uint64_t at, std::uint64_t size) {
+  Sample sample(static_cast<std::size_t>(std::min(size, content.size - at)));
+  PANNIER_CHECK_OK(file.ReadAt(content.source_offset + at, sample.data(), sample.size()).WithContext(file.path()));
+  return sample;
 }
 
-// How it is best stored, as far as samples tell. A blob is stored whole or as a zstd stream.
-Result<ChunkPlan> PlanChunks(const FileSource& file, const PlannedContent& content, const ParamsTensor* tensor,
-                             const EncodeOptions& options, ChunkEncoder& encoder) {
-  const bool is_blob = tensor == nullptr;
-  const CodecChoice choice = is_blob && options.codec == CodecChoice::kPlanes ? CodecChoice::kStore : options.codec;
-  ChunkPlan plan;
-  if (choice == CodecChoice::kZstd) plan.codec = Codec::kZstd;
-  if (choice == CodecChoice::kStore || choice == CodecChoice::kZstd || content.size == 0) return plan;
-  PANNIER_TRY(const auto samples, ReadSamples(file, content));
+std::vector<ByteView> Views(const std::vector<Sample>& samples) {
   std::vector<ByteView> views;
-  for (const std::vector<std::uint8_t>& sample : samples) views.emplace_back(sample.data(), sample.size());
-  if (!is_blob) return encoder.Choose(choice, tensor->dtype, views);
-  PANNIER_TRY(const bool gains, encoder.GainsByZstd(views));
-  if (gains) plan.codec = Codec::kZstd;
-  return plan;
+  for (const Sample& sample : samples) views.emplace_back(sample.data(), sample.size());
+  return views;
 }
+
+}  // namespace
+
+Result<ChunkPlan> PlanChunks(const FileSource& file, const PlannedContent& content, const ParamsTensor* tensor, CodecChoice choice,
+                             ChunkEncoder& encoder) {
+  const auto choose = [&](const std::vector<Sample>& samples) {
+    return tensor != nullptr ? ChooseCodec(choice, tensor->dtype, Views(samples), encoder)
+                             : ChooseBlobCodec(choice, Views(samples), encoder);
+  };
+  const std::uint64_t chunks = ChunkCount(content.size, kChunkSize);
+  if (choice == CodecChoice::kStore || choice == CodecChoice::kZstd || chunks == 0) return choose({});
+  PANNIER_TRY(Sample chunk, ReadSample(file, content, (chunks - 1) / 2 * kChunkSize, kChunkSize));
+  PANNIER_TRY(const ChunkPlan plan, choose({std::move(chunk)}));
+  if (plan.codec != Codec::kStore || chunks == 1) return plan;
+  // This chunk gains nothing, but others may: a look all over.
+  std::vector<Sample> spread;
+  const std::uint64_t last = content.size / kSpreadSize - 1;
+  for (std::uint64_t i = 0; i < kSpreadCount; ++i) {
+    PANNIER_TRY(Sample sample, ReadSample(file, content, i * last / (kSpreadCount - 1) * kSpreadSize, kSpreadSize));
+    spread.push_back(std::move(sample));
+  }
+  return choose(spread);
+}
+
+namespace {
 
 // Chunks are numbered in the order of the contents.
 std::vector<PlannedContent> ListContents(const ArtifactInput& input) {
@@ -88,7 +96,7 @@ Result<std::vector<PlannedContent>> PlanContents(const ArtifactInput& input, con
     if (content.equal_to) return {};
     const ParamsTensor* const tensor = input.params ? &input.params->tensors[i] : nullptr;
     const EncoderPool::Lease encoder = encoders.Take();
-    PANNIER_TRY(content.plan, PlanChunks(*input.file, content, tensor, options, *encoder));
+    PANNIER_TRY(content.plan, PlanChunks(*input.file, content, tensor, options.codec, *encoder));
     if (!content.compress() && content.size >= kPageAlignedFrom) content.align = kPage;
     return {};
   }));

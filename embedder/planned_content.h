@@ -8,6 +8,7 @@
 
 #include "embedder/artifact_input.h"
 #include "embedder/chunk_encoder.h"
+#include "embedder/codec_choice.h"
 #include "embedder/encoder.h"
 #include "embedder/encoder_pool.h"
 #include "src/result.h"
@@ -25,6 +26,10 @@ struct PlannedContent {
 
   bool compress() const { return plan.codec != Codec::kStore; }
 };
+
+// How one is best stored, as far as samples tell. `tensor`: what it is; null for a blob, which is stored whole or as a zstd stream.
+Result<ChunkPlan> PlanChunks(const FileSource& file, const PlannedContent& content, const ParamsTensor* tensor, CodecChoice choice,
+                             ChunkEncoder& encoder);
 
 // In the file's order, each with the plan that samples of it suggest.
 Result<std::vector<PlannedContent>> PlanContents(const ArtifactInput& input, const EncodeOptions& options, EncoderPool& encoders);
