@@ -194,8 +194,8 @@ class Verifier {
   }
 
   Status AddTensors(const format::Artifact& artifact, std::uint32_t label) {
-    PANNIER_TRY(TensorReader tensors, reader_.Tensors(artifact));
-    const TensorReader& kept = tensors_.emplace(label, std::move(tensors)).first->second;
+    PANNIER_TRY(const TensorReader tensors, reader_.Tensors(artifact));
+    const TensorReader& kept = tensors_.emplace(label, tensors).first->second;
     for (std::uint32_t i = 0; i < kept.size(); ++i) {
       PANNIER_TRY(const ChunkedContent content, kept.Content(i));
       PANNIER_CHECK_OK(AddContent(content, label, i));
