@@ -5,6 +5,7 @@
 #include <cstring>
 #include <utility>
 
+#include "src/pages.h"
 #include "src/parallel.h"
 #include "src/params_walk.h"
 #include "src/text.h"
@@ -151,9 +152,15 @@ Status BundleImpl::DecodeAll() const {
 }
 
 Status BundleImpl::PrefetchAll() const {
-  if (!reader_.FindArtifact(kParamsArtifact)) return {};
-  PANNIER_TRY(TensorMemory * memory, Memory());
-  memory->PrefetchAll();
+  const auto index = reader_.FindArtifact(kParamsArtifact);
+  if (!index) return {};
+  const format::Artifact& artifact = reader_.artifact(*index);
+  if (artifact.kind() == format::ArtifactKind::TvmParams) {
+    PANNIER_TRY(TensorMemory * memory, Memory());
+    memory->PrefetchAll();
+  } else if (origin_.is_mapped) {
+    PrefetchPages(reader_.StoredBytes(artifact));
+  }
   return {};
 }
 

@@ -7,6 +7,7 @@
 #include <memory>
 #include <new>
 
+#include "src/bytes.h"
 #include "src/pages.h"
 #include "src/result.h"
 #include "src/text.h"
@@ -14,6 +15,14 @@
 namespace pannier {
 
 inline constexpr std::size_t kDataAlignment = 64;
+
+// Where `size` decoded bytes are put behind others that end at `end`: large ones on pages of their own, which can be given back and
+// read ahead apart from others'.
+inline std::uint64_t PlaceBehind(std::uint64_t end, std::uint64_t size) {
+  constexpr std::uint64_t kLeastSizeOnPages = 64 << 10;
+  constexpr std::uint64_t kPage = 4096;
+  return AlignUp(end, size >= kLeastSizeOnPages ? kPage : kDataAlignment);
+}
 
 class DecodedBytes {
  public:

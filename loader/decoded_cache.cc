@@ -27,9 +27,6 @@ constexpr std::size_t kRecordsDigestOffset = 64;
 constexpr std::size_t kHeaderDigestOffset = 96;
 constexpr std::size_t kHeaderSize = 128;
 constexpr std::size_t kRecordSize = 48;
-constexpr std::uint64_t kPage = 4096;
-// From here on a page of its own costs little, and its values can be given back and read ahead apart from others'.
-constexpr std::uint64_t kLeastSizeOnPages = 64 << 10;
 
 using Header = std::array<std::uint8_t, kHeaderSize>;
 
@@ -97,10 +94,10 @@ std::string DecodedCache::FileName(const format::Artifact& params) { return StrC
 std::unique_ptr<DecodedCache> DecodedCache::Write(CacheFolder& folder, const format::Artifact& params, const TensorReader& tensors,
                                                   const std::vector<ChunkJob>& jobs, unsigned threads) {
   std::vector<std::uint64_t> offsets(tensors.size());
-  std::uint64_t end = AlignUp(kHeaderSize + std::uint64_t{tensors.size()} * kRecordSize, kPage);
+  std::uint64_t end = kHeaderSize + std::uint64_t{tensors.size()} * kRecordSize;
   for (const ChunkJob& job : jobs) {
     // Cannot overflow: chunks bound the tensors' sizes, and the index bounds the chunks.
-    offsets[job.tensor] = AlignUp(end, job.content.size() >= kLeastSizeOnPages ? kPage : kDataAlignment);
+    offsets[job.tensor] = PlaceBehind(end, job.content.size());
     end = offsets[job.tensor] + job.content.size();
   }
   if (end > std::numeric_limits<std::size_t>::max()) return nullptr;

@@ -19,9 +19,6 @@ alignas(kDataAlignment) constexpr std::uint8_t kNoBytes[kDataAlignment] = {};
 // Below, a copy costs no more than a mapping, of which a process may have some 65,000.
 constexpr std::uint64_t kLeastMappedCopy = 64 << 10;
 
-// From here on a page of its own costs a tensor little, and can be given back when the tensor is released.
-constexpr std::uint64_t kLeastSizeOnPages = 64 << 10;
-constexpr std::uint64_t kPage = 4096;
 constexpr std::uint64_t kMostBytesInBlock = 64 << 20;
 
 // A tensor that is one of many is worth threads of its own from here on.
@@ -177,7 +174,7 @@ Result<std::vector<TensorMemory::Placement>> TensorMemory::Place(const std::vect
     std::uint64_t size = 0;
     std::size_t end = first;
     for (; end < jobs.size(); ++end) {
-      const std::uint64_t offset = AlignUp(size, jobs[end].content.size() >= kLeastSizeOnPages ? kPage : kDataAlignment);
+      const std::uint64_t offset = PlaceBehind(size, jobs[end].content.size());
       if (end != first && offset + jobs[end].content.size() > kMostBytesInBlock) break;
       places[end].offset = offset;
       size = offset + jobs[end].content.size();
