@@ -201,7 +201,7 @@ Status BundleImpl::CheckDigests() const {
     PANNIER_TRY(const TensorReader tensors, reader_.Tensors(artifact));
     PANNIER_TRY(const std::vector<std::uint32_t> distinct, DistinctContents(tensors).WithContext(label));
     PANNIER_CHECK_OK(ParallelFor(distinct.size(), options_.threads, [&](std::uint64_t t) -> Status {
-                       const std::uint32_t index = distinct[t];
+                       const std::uint32_t index = distinct[static_cast<std::size_t>(t)];
                        PANNIER_TRY(const ChunkedContent content, tensors.Content(index));
                        return content.CheckDigests(content.chunk_count() > 64 ? options_.threads : 1)
                            .WithContext(StrCat("tensor \"", Printable(ToText(tensors[index].name())), "\""));
