@@ -2,6 +2,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cinttypes>
 #include <cstdint>
 #include <cstdio>
@@ -111,8 +112,11 @@ void DiscardPages(void* part, std::size_t size) {
 void PrefetchPages(ByteView range) {
   if (range.empty()) return;
   const auto address = reinterpret_cast<std::uintptr_t>(range.data());
-  const std::uintptr_t begin = address - address % PageSize();
-  madvise(reinterpret_cast<void*>(begin), address + range.size() - begin, MADV_WILLNEED);
+  // Linux reads no more for one call than one request to the disk holds (mm/readahead.c, force_page_cache_ra).
+  constexpr std::uintptr_t kStep = 1 << 20;
+  const std::uintptr_t end = address + range.size();
+  for (std::uintptr_t at = address - address % PageSize(); at < end; at += kStep)
+    madvise(reinterpret_cast<void*>(at), std::min(kStep, end - at), MADV_WILLNEED);
 }
 
 void DropPages(ByteView range) {
