@@ -11,6 +11,7 @@ import measuring
 import weights
 
 MIB = 1 << 20
+SMALL = 4096  # bytes of one of many tensors
 CODECS = ("store", "zstd", "planes", "auto")
 
 # As LIEF's manual has it: a section that the OS maps.
@@ -111,11 +112,11 @@ def measure(programs: dict, work: pathlib.Path, quick: bool, note: Callable[[str
     note("embedding: against others")
     results["compared"] = compare(programs, work, 4 * MIB if quick else 512 * MIB, 2 if quick else 5)
     note("embedding: large payload")
-    results["large"] = compare(programs, work, 8 * MIB if quick else 1024 * MIB, 2 if quick else 7, ("cat", "pannier --codec store"))
+    results["large"] = compare(programs, work, 8 * MIB if quick else 1024 * MIB, 2 if quick else 7,
+                               ("cat", "pannier --codec store"))
     note("embedding: growth")
-    sizes = [1, 4] if quick else [1, 10, 100, 1000]
-    results["payload"] = growth(programs, work, [(16, size * MIB // 16) for size in sizes], 2 if quick else 3)
     counts = [10, 100] if quick else [100, 1000, 10_000, 100_000]
-    results["tensors"] = growth(programs, work, [(count, 4096) for count in counts], 2 if quick else 3)
+    results["payload"] = growth(programs, work, [(10, count * SMALL // 10) for count in counts], 2 if quick else 3)
+    results["tensors"] = growth(programs, work, [(count, SMALL) for count in counts], 2 if quick else 3)
     results["host"] = None if quick else into_large_host(programs, work, 3)
     return results

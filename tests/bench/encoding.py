@@ -1,7 +1,7 @@
-"""Encoding: how much smaller weights become, and how fast they go in and come out, by pannier and by others, in memory and in turns.
+"""Encoding: how much smaller weights become, and how fast they go in and come out, in memory; pannier and others in turns.
 
-Pannier takes each tensor by itself, as the embedder does. The others get all tensors of a model in one piece, which is the best case
-for them: their own headers count once, and small tensors cost nothing.
+Pannier takes each tensor by itself, as the embedder does. The others get all tensors of a model in one piece, which is the best
+case for them: their own headers count once, and small tensors cost nothing.
 """
 
 import ctypes
@@ -20,7 +20,7 @@ from measuring import Cost
 MMAP_THRESHOLD, TRIM_THRESHOLD = -3, -1  # mallopt's
 LEVELS = (3, 9)
 SLOW_LEVEL = 19  # for models of at most SLOW_BYTES
-SLOW_BYTES = 16 << 20
+SLOW_BYTES = 8 << 20
 
 
 @dataclasses.dataclass
@@ -43,8 +43,8 @@ def zstd_codecs(threads: int) -> Iterator[Codec]:
     for level in (3, 9, 19):
         if level != 19 or threads == 1:
             compressor = zstandard.ZstdCompressor(level=level, threads=threads if threads > 1 else 0)
-            yield Codec(f"zstd -{level}", compressor.compress, zstandard.ZstdDecompressor().decompress if threads == 1 else None, None,
-                        threads)
+            yield Codec(f"zstd -{level}", compressor.compress,
+                        zstandard.ZstdDecompressor().decompress if threads == 1 else None, None, threads)
 
 
 def blosc2_codecs(threads: int, width: int) -> Iterator[Codec]:
@@ -54,9 +54,11 @@ def blosc2_codecs(threads: int, width: int) -> Iterator[Codec]:
         return
 
     def with_threads(work):
+
         def call(*arguments):
             blosc2.set_nthreads(threads)
             return work(*arguments)
+
         return call
 
     for kind, shuffle in (("shuffle", blosc2.Filter.SHUFFLE), ("bitshuffle", blosc2.Filter.BITSHUFFLE)):
@@ -65,7 +67,12 @@ def blosc2_codecs(threads: int, width: int) -> Iterator[Codec]:
                 continue
 
             def encode(data, level=level, shuffle=shuffle):
-                return blosc2.compress2(data, typesize=width, clevel=level, codec=blosc2.Codec.ZSTD, filters=[shuffle], nthreads=threads)
+                return blosc2.compress2(data,
+                                        typesize=width,
+                                        clevel=level,
+                                        codec=blosc2.Codec.ZSTD,
+                                        filters=[shuffle],
+                                        nthreads=threads)
 
             yield Codec(f"blosc2 {kind}+zstd {level}", with_threads(encode),
                         lambda encoded: blosc2.decompress2(encoded, nthreads=threads),
@@ -91,18 +98,19 @@ def openzl_codecs(dtype: str) -> Iterator[Codec]:
         return
     part = 1 << 20
     element = {"fp32": np.uint32, "fp16": np.uint16, "bf16": np.uint16, "int8": np.uint8}[dtype]
-    split = {"fp32": zl.nodes.Float32Deconstruct, "fp16": zl.nodes.Float16Deconstruct, "bf16": zl.nodes.BFloat16Deconstruct}.get(dtype)
+    split = {
+        "fp32": zl.nodes.Float32Deconstruct,
+        "fp16": zl.nodes.Float16Deconstruct,
+        "bf16": zl.nodes.BFloat16Deconstruct
+    }.get(dtype)
     graphs = zl.graphs
-    profiles = {
-        "Huffman + store": (graphs.Store, graphs.Huffman),
-        "Huffman": (graphs.Huffman, graphs.Huffman),
-        "entropy + compress": (graphs.Compress, graphs.Entropy),
-    } if split else {
-        "Huffman": (graphs.Huffman, None),
-        "entropy": (graphs.Entropy, None),
-        "compress": (graphs.Compress, None)
-    }
-    for title, (fraction, exponent) in profiles.items():
+    profiles = {  # of sign and fraction, and of the exponent: the fastest of these graphs and the one that saves most
+        "fp32": [(graphs.Store, graphs.Entropy), (graphs.Compress, graphs.Entropy)],
+        "fp16": [(graphs.Huffman, graphs.Huffman), (graphs.Compress, graphs.Entropy)],
+        "bf16": [(graphs.Store, graphs.Entropy), (graphs.Huffman, graphs.Huffman)],
+        "int8": [(graphs.Huffman, None), (graphs.Compress, None)],
+    }[dtype]
+    for fraction, exponent in profiles:
         compressor = zl.Compressor()
         graph = split()(compressor, fraction(), exponent()) if split else fraction()(compressor)
         compressor.select_starting_graph(graph)
@@ -119,7 +127,8 @@ def openzl_codecs(dtype: str) -> Iterator[Codec]:
         def decode(encoded, decompressing=decompressing):
             return [decompressing.decompress(piece)[0].content.as_nparray() for piece in encoded]
 
-        yield Codec(f"OpenZL {title}", encode, decode)
+        title = fraction.__name__ + (f" + {exponent.__name__}" if exponent else "")
+        yield Codec(f"OpenZL {title.lower()}", encode, decode)
 
 
 def peer_codecs(dtype: str) -> Iterator[Codec]:
@@ -145,12 +154,13 @@ class PeerSteps:
     def __init__(self, codec: Codec, data: bytes):
         self.codec = codec
         self.data = data
-        self.encoded = codec.encode(self.input())  # not measured: code and tables are there when it counts
-        decoded = None
-        if codec.decode and joined(decoded := codec.decode(self.encoded)) != data:
-            raise RuntimeError(f"{codec.name}, {codec.threads} threads: decodes to other bytes")
-        del decoded
         self.warm = bytearray(len(data))
+        self.first = timed(self.encode, self.input())
+        if codec.decode and joined(codec.decode(self.encoded)) != data:
+            raise RuntimeError("decodes to other bytes")
+
+    def encode(self, data: bytes) -> None:
+        self.encoded = self.codec.encode(data)
 
     def input(self):
         return bytes(bytearray(self.data)) if self.codec.spoils_input else self.data
@@ -191,7 +201,10 @@ class OurSteps:
     """The same for pannier: codec_benchmark does them when asked to."""
 
     def __init__(self, program: pathlib.Path, params: pathlib.Path, codec: str, level: int):
-        self.process = subprocess.Popen([program, params, codec, str(level)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen([program, params, codec, str(level)],
+                                        stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE,
+                                        text=True)
         self.facts = json.loads(self.process.stdout.readline() or "{}")
         if not self.facts:
             raise RuntimeError(f"codec_benchmark {params} {codec} {level}: exit status {self.process.wait()}")
@@ -215,20 +228,14 @@ class OurSteps:
         self.process.wait()
 
 
-def first_run(cost_of: Callable) -> tuple[Cost, object]:
-    cpu, start = time.process_time(), time.perf_counter()
-    result = cost_of()
-    return Cost(time.perf_counter() - start, time.process_time() - cpu), result
-
-
 def compare(programs: dict, params: pathlib.Path, dtype: str, rounds: int, levels: tuple[int, ...]) -> dict:
-    """All codecs on one file: for each its size, and the minimum of wall and CPU seconds for each step."""
+    """All codecs on one file: for each its size, and the minimum of wall and CPU seconds for each step; and who of others fails."""
     data = b"".join(tensor.data for tensor in weights.read_params(params))
     set_malloc(TRIM_THRESHOLD, 1 << 30)  # what codecs free and take again stays with us
     set_malloc(MMAP_THRESHOLD, 32 << 20)
     results: dict[str, dict] = {}
     turns: dict[tuple[str, str], Callable[[], Cost]] = {}
-    ours = []
+    ours, failures = [], []
     contestants = [("auto", levels[0]), ("planes", levels[0]), ("zstd", levels[0])] + [("auto", level) for level in levels[1:]]
     for codec, level in contestants:
         steps = OurSteps(programs["codec_benchmark"], params, codec, level)
@@ -237,24 +244,28 @@ def compare(programs: dict, params: pathlib.Path, dtype: str, rounds: int, level
         results[name] = {"size": steps.facts["encoded"], "steps": {}}
         turns.update({(name, step): work for step, work in steps.steps().items()})
     for codec in peer_codecs(dtype):
-        before = time.perf_counter()
-        cost, peer = first_run(lambda codec=codec: PeerSteps(codec, data))
+        try:
+            peer = PeerSteps(codec, data)
+        except Exception as error:  # of any kind: it is not ours
+            failures.append(f"{codec.name}, {codec.threads} threads: {str(error).splitlines()[0]}")
+            continue
         entry = results.setdefault(codec.name, {"size": size_of(peer.encoded), "steps": {}})
-        slow = time.perf_counter() - before > 3  # its first run, all in all, is the only one
+        slow = peer.first.wall > 1.5  # so that its first run is its only one
         if slow:
-            entry["steps"][f"encode {codec.threads}t"] = {"wall": cost.wall, "cpu": cost.cpu, "peak": None, "runs": 1}
+            entry["steps"][f"encode {codec.threads}t"] = measuring.least([peer.first])
         turns.update({(codec.name, step): work for step, work in peer.steps().items() if not (slow and step.startswith("encode"))})
     for (name, step), costs in measuring.in_turns(turns, rounds, 1.5).items():
         results[name]["steps"][step] = measuring.least(costs)
     for steps in ours:
         steps.close()
-    return {"bytes": len(data), "codecs": results}
+    return {"bytes": len(data), "codecs": results, "failures": failures}
 
 
 def stored_by_pannier(programs: dict, params: pathlib.Path, codec: str, level: int) -> int:
     """What `params` takes in a bundle, padding included."""
-    report = json.loads(measuring.output_of(programs["pannier"], "embed", programs["host"], "--params", params, "--codec", codec, "--level",
-                                            level, "--dry-run", "--json"))
+    report = json.loads(
+        measuring.output_of(programs["pannier"], "embed", programs["host"], "--params", params, "--codec", codec, "--level", level,
+                            "--dry-run", "--json"))
     return next(artifact["stored_bytes"] for artifact in report["artifacts"] if artifact["name"] == "params")
 
 
@@ -269,18 +280,20 @@ def measure(programs: dict, work: pathlib.Path, quick: bool, note: Callable[[str
             absent.append(model.title)
             continue
         for dtype, tensors in weights.variants(path):
-            name = f"{path.stem}-{dtype}.params".replace(" ", "-")
+            name = f"{model.title}-{dtype}.params".replace(" ", "-")
             files.append((model.title, dtype, weights.write_params(work / name, dtype, len(tensors), tensors)))
     entries = []
     for title, dtype, params in files:
         note(f"codecs: {title}, {dtype}")
         small = params.stat().st_size <= SLOW_BYTES
         levels = LEVELS + ((SLOW_LEVEL,) if small else ())
-        entry = compare(programs, params, dtype, 3 if quick else 7 if small else 5, levels)
-        entry.update(model=title, dtype=dtype, stored={
-            f"{codec} {level}": stored_by_pannier(programs, params, codec, level)
-            for level in levels for codec in ("auto", "store", "zstd", "planes")
-        })
+        entry = compare(programs, params, dtype, 3 if quick else 5, levels)
+        entry.update(model=title,
+                     dtype=dtype,
+                     stored={
+                         f"{codec} {level}": stored_by_pannier(programs, params, codec, level) for level in levels
+                         for codec in ("auto", "store", "zstd", "planes")
+                     })
         entries.append(entry)
         if not quick:
             params.unlink()

@@ -1,4 +1,4 @@
-"""One way in which others load tensors, in a process of its own: `load_peer.py WAY FILE`; figures as load_benchmark --once prints them.
+"""One way in which others load tensors, in a process of its own: `load_peer.py WAY FILE`; figures as of load_benchmark --once.
 
 Ready: every tensor is at hand. All: one byte of every page was read. The interpreter and its modules are not part of it: `base` is
 the peak before.
@@ -48,13 +48,14 @@ def main() -> None:
         values = tensor if isinstance(tensor, np.ndarray) else np.from_dlpack(tensor)
         total += int(values.reshape(-1).view(np.uint8)[::4096].sum())
     everything = time.perf_counter() - start
-    print(json.dumps({
-        "ready": ready * 1e6,
-        "all": everything * 1e6,
-        "peak": from_proc("status", "VmHWM:"),
-        "base": base,
-        "anonymous": from_proc("smaps_rollup", "Anonymous:") - anonymous,
-    }))
+    print(
+        json.dumps({
+            "ready": ready * 1e6,
+            "all": everything * 1e6,
+            "peak": from_proc("status", "VmHWM:"),
+            "base": base,
+            "anonymous": from_proc("smaps_rollup", "Anonymous:") - anonymous,
+        }))
 
 
 main()

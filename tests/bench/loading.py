@@ -25,7 +25,13 @@ def in_turns(ways: dict[str, Callable[[], dict]], rounds: int) -> dict[str, dict
         for name, way in ways.items():
             if len(runs[name]) < 2 or runs[name][0]["all"] < 3e6:
                 runs[name].append(way())
-    return {name: {key: min(run[key] for run in values) for key in values[0]} | {"runs": len(values)} for name, values in runs.items()}
+    return {
+        name: {
+            key: min(run[key] for run in values) for key in values[0]
+        } | {
+            "runs": len(values)
+        } for name, values in runs.items()
+    }
 
 
 def embed(programs: dict, params: pathlib.Path, out: pathlib.Path, codec: str) -> pathlib.Path:
@@ -40,8 +46,10 @@ def like_dlopen(programs: dict, work: pathlib.Path, shapes: list[tuple[int, int]
         params = weights.write_params(work / "shape.params", "fp32", count, weights.gaussian(count, size))
         bundle = embed(programs, params, work / "shape.so", "store")
         params.unlink()
-        rows.append({"tensors": count, "bytes": count * size} |
-                    json.loads(measuring.output_of(programs["load_benchmark"], programs["host"], bundle)))
+        rows.append({
+            "tensors": count,
+            "bytes": count * size
+        } | json.loads(measuring.output_of(programs["load_benchmark"], programs["host"], bundle)))
         bundle.unlink()
     return rows
 
@@ -61,12 +69,13 @@ def against_others(programs: dict, work: pathlib.Path, params: pathlib.Path, rou
     files = {"params": params}
     if weights.np is not None:
         files["npy"] = work / "same.npy"
-        weights.np.save(files["npy"], weights.np.frombuffer(b"".join(t.data for t in weights.read_params(params)), weights.np.float32))
+        weights.np.save(files["npy"],
+                        weights.np.frombuffer(b"".join(t.data for t in weights.read_params(params)), weights.np.float32))
     try:
         import safetensors.numpy
         files["safetensors"] = work / "same.safetensors"
-        safetensors.numpy.save_file({t.name: weights.np.frombuffer(t.data, weights.np.float32) for t in weights.read_params(params)},
-                                    files["safetensors"])
+        arrays = {t.name: weights.np.frombuffer(t.data, weights.np.float32) for t in weights.read_params(params)}
+        safetensors.numpy.save_file(arrays, files["safetensors"])
     except ImportError:
         pass
     for name, way, module, kind in (
@@ -102,17 +111,20 @@ def cold(programs: dict, work: pathlib.Path, title: str, params: pathlib.Path, r
     packed = embed(programs, params, work / "packed.so", "auto")
 
     def cold_once(way: str, path: pathlib.Path) -> Callable[[], dict]:
+
         def run() -> dict:
             forget(path)
             return json.loads(measuring.output_of(programs["load_benchmark"], "--once", way, path))
+
         return run
 
     sizes = {"stored": stored.stat().st_size, "packed": packed.stat().st_size}
-    measured = in_turns({
-        "stored, mapped": cold_once("load", stored),
-        "stored, read() into memory": cold_once("read", stored),
-        "compressed, decoded": cold_once("decode", packed),
-    }, rounds)
+    measured = in_turns(
+        {
+            "stored, mapped": cold_once("load", stored),
+            "stored, read() into memory": cold_once("read", stored),
+            "compressed, decoded": cold_once("decode", packed),
+        }, rounds)
     stored.unlink()
     packed.unlink()
     return {"title": title, "sizes": sizes, "ways": measured}
@@ -122,15 +134,18 @@ def measure(programs: dict, work: pathlib.Path, quick: bool, note: Callable[[str
     results: dict = {}
     rounds = 2 if quick else 5
     note("loading: against dlopen")
-    shapes = [(10, 65536), (100, 4096)] if quick else [(125, 40_000), (125, 400_000), (125, 4_000_000), (1000, 4096), (1000, 500_000),
-                                                       (10_000, 4096), (100_000, 4096)]
+    shapes = [(10, 65536), (100, 4096)] if quick else [(125, 40_000), (125, 400_000), (125, 4_000_000), (1000, 4096),
+                                                       (1000, 500_000), (10_000, 4096), (100_000, 4096)]
     results["dlopen"] = like_dlopen(programs, work, shapes)
     results["others"] = []
     for count, size in [(10, 65536)] if quick else [(125, 4_000_000), (1000, 500_000), (100_000, 5000)]:
         note(f"loading: {count} tensors, against others")
         params = weights.write_params(work / "load.params", "fp32", count, weights.gaussian(count, size))
-        results["others"].append({"tensors": count, "bytes": count * size,
-                                  "ways": against_others(programs, work, params, rounds if count < 10_000 else 2)})
+        results["others"].append({
+            "tensors": count,
+            "bytes": count * size,
+            "ways": against_others(programs, work, params, rounds if count < 10_000 else 2)
+        })
         params.unlink()
     note("loading: cold")
     results["cold"] = []

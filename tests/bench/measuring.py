@@ -18,13 +18,17 @@ class Cost:
 
 
 def run(*command, folder: pathlib.Path) -> Cost:
-    """Of a command that must succeed. /usr/bin/time starts it: a child of this process would count this process's memory as its own."""
+    """Of a command that must succeed. /usr/bin/time starts it: a child of ours would begin with our memory as its peak."""
     words = [str(word) for word in command]
     report = folder / "time.txt"
     timer = shutil.which("time")
     prefix = [timer, "-f", "%U %S %M", "-o", str(report)] if timer else []
     start = time.perf_counter()
-    done = subprocess.run(prefix + words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=TIME_LIMIT)
+    done = subprocess.run(prefix + words,
+                          stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT,
+                          timeout=TIME_LIMIT)
     wall = time.perf_counter() - start
     if done.returncode != 0:
         raise RuntimeError(f"{' '.join(words)}: exit status {done.returncode}: {done.stdout.decode('utf-8', 'replace')[-2000:]}")

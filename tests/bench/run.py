@@ -3,9 +3,9 @@
 
 usage: tests/bench/run.py BUILD_DIR [--quick] [--out DIR] [--work DIR] [--only PART]... [--report]
 
-Writes OUT/benchmarks.md, OUT/benchmarks/*.svg and OUT/benchmarks/results.json (OUT: docs/). BUILD_DIR should be a release build. What
-pannier is compared with is installed from PyPI and crates.io into the work folder (BUILD_DIR/../bench), by name; who cannot be had is
-listed as not there. Files of some gigabytes come and go there.
+Writes OUT/benchmarks.md, OUT/benchmarks/*.svg and OUT/benchmarks/results.json (OUT: docs/). BUILD_DIR should be a release build.
+What pannier is compared with is installed from PyPI and crates.io into the work folder (BUILD_DIR/../bench), by name; who cannot be
+had is listed as not there. Files of some gigabytes come and go there. It takes some ten minutes, and three more the first time.
 
   --quick      little data, nothing is installed, docs/ is not touched (OUT: the work folder): whether the benchmarks work at all
   --only PART  embedding, codecs or loading; the results of the others stay as they are
@@ -32,6 +32,7 @@ PARTS = ("embedding", "codecs", "loading")
 
 
 def describe_machine(work: pathlib.Path, pannier: pathlib.Path) -> dict[str, str]:
+
     def first(path: str, pattern: str) -> str:
         try:
             match = re.search(pattern, pathlib.Path(path).read_text())
@@ -44,7 +45,8 @@ def describe_machine(work: pathlib.Path, pannier: pathlib.Path) -> dict[str, str
     cpu, family, model = (first("/proc/cpuinfo", name + r"\s*: (.*)") for name in ("model name", "cpu family", "model"))
     memory = int(first("/proc/meminfo", r"MemTotal:\s*(\d+)")) / (1 << 20)
     file_system = subprocess.run(["df", "--output=fstype", str(work)], capture_output=True, text=True).stdout.split()[-1]
-    commit = subprocess.run(["git", "-C", str(REPOSITORY), "log", "-1", "--format=%h"], capture_output=True, text=True).stdout.strip()
+    commit = subprocess.run(["git", "-C", str(REPOSITORY), "log", "-1", "--format=%h"], capture_output=True,
+                            text=True).stdout.strip()
     system = first("/etc/os-release", 'PRETTY_NAME="(.*)"')
     return {
         "CPU": f"{cpu} (family {family}, model {model}; {', '.join(notable)})" + (", virtual" if "hypervisor" in flags else ""),

@@ -113,7 +113,8 @@ def lines(path: pathlib.Path, panels: list[tuple[str, str, dict[str, list[tuple[
 def grid(across: Axis, up: Axis, label: str) -> list[str]:
     parts = []
     for tick in up.ticks():
-        parts.append(f"<line x1='{across.start:.1f}' x2='{across.end:.1f}' y1='{up.at(tick):.1f}' y2='{up.at(tick):.1f}' stroke='#ddd'/>")
+        parts.append(
+            f"<line x1='{across.start:.1f}' x2='{across.end:.1f}' y1='{up.at(tick):.1f}' y2='{up.at(tick):.1f}' stroke='#ddd'/>")
         parts.append(text(across.start - 6, up.at(tick) + 4, short(tick), "end"))
     for tick in across.ticks():
         parts.append(f"<line x1='{across.at(tick):.1f}' x2='{across.at(tick):.1f}' y1='{up.end}' y2='{up.start}' stroke='#ddd'/>")
@@ -141,7 +142,9 @@ def points(path: pathlib.Path, panels: list[tuple[str, str, list[tuple[str, floa
                 place += 1
             taken.append(place)
             colour = OURS if ours else "#555"
-            parts.append(f"<circle cx='{across.at(x):.1f}' cy='{up.at(y):.1f}' r='{5 if ours else 4}' fill='{OURS if ours else OTHERS}'/>")
-            parts.append(f"<line x1='{across.at(x) + 5:.1f}' y1='{up.at(y):.1f}' x2='{WIDTH - 184}' y2='{place - 4:.1f}' stroke='#eee'/>")
+            parts.append(
+                f"<circle cx='{across.at(x):.1f}' cy='{up.at(y):.1f}' r='{5 if ours else 4}' fill='{OURS if ours else OTHERS}'/>")
+            parts.append(
+                f"<line x1='{across.at(x) + 5:.1f}' y1='{up.at(y):.1f}' x2='{WIDTH - 184}' y2='{place - 4:.1f}' stroke='#eee'/>")
             parts.append(text(WIDTH - 180, place, name, extra=f"fill='{colour}'" + (" font-weight='600'" if ours else "")))
     save(path, tall * len(panels), parts)

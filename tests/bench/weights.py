@@ -104,7 +104,8 @@ def gaussian(count: int, size: int) -> Iterator[Tensor]:
     if np is not None:
         generator = np.random.Generator(np.random.SFC64(1))
         for i in range(count):
-            yield Tensor(f"p{i}", (size // 4,), (generator.standard_normal(size // 4, dtype=np.float32) * np.float32(0.02)).tobytes())
+            yield Tensor(f"p{i}", (size // 4,),
+                         (generator.standard_normal(size // 4, dtype=np.float32) * np.float32(0.02)).tobytes())
         return
     numbers = random.Random(1)
     values = [numbers.gauss(0, 0.02) for _ in range(1 << 16)]
@@ -129,7 +130,9 @@ def write_params(path: pathlib.Path, dtype: str, count: int, tensors: Iterable[T
         out.write(struct.pack("<Q", count))
         for tensor in tensors:
             rank = len(tensor.shape)
-            out.write(struct.pack(f"<QQiiiBBH{rank}qq", 0xDD5E40F096B4A13F, 0, 1, 0, rank, code, bits, 1, *tensor.shape, len(tensor.data)))
+            out.write(
+                struct.pack(f"<QQiiiBBH{rank}qq", 0xDD5E40F096B4A13F, 0, 1, 0, rank, code, bits, 1, *tensor.shape,
+                            len(tensor.data)))
             out.write(tensor.data)
     return path
 
