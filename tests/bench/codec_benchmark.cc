@@ -1,10 +1,9 @@
-// Codecs on the tensors of a .params file, step by step as they are asked for: `codec_benchmark PARAMS store|zstd|planes|auto
-// LEVEL`.
+// Codecs on the tensors of a .params file, step by step as they are asked for: `codec_benchmark PARAMS CODEC LEVEL`.
 //
 // Plans and chunks are the embedder's. Every chunk is encoded and decoded once at the start and compared; then one line of JSON
 // says the sizes. Each line of stdin, `encode THREADS` or `decode THREADS warm|fresh|huge`, does it all once more, and is answered
-// with a line: wall and CPU seconds. So whoever asks can let others take their turn in between. Encoding writes into fresh memory.
-// Decoding writes into memory that was written to before (warm), into new pages (fresh: what a loader pays) or into new huge pages.
+// with a line: wall and CPU seconds. So whoever asks can let others take their turn in between. Encoding, and decoding warm, write
+// into memory that was written to before; fresh is into new pages, which is what a loader pays, and huge into new huge pages.
 #include <sys/mman.h>
 
 #include <algorithm>
@@ -106,12 +105,9 @@ class Benchmark {
       original_size_ += bytes.size();
       decoded_size_ = AlignUp(decoded_size_ + bytes.size(), kTensorAlignment);
     }
-    RenewEncoded();
+    encoded_ = Memory(encoded_room_);
     warm_ = Memory(decoded_size_);
   }
-
-  // Before each Encode: the memory that it writes into.
-  void RenewEncoded() { encoded_ = Memory(encoded_room_); }
 
   Status Encode(unsigned threads) {
     struct Worker {
@@ -216,7 +212,6 @@ Status Serve(Benchmark& benchmark) {
     std::string memory;
     words >> what >> threads >> memory;
     if (what == "encode") {
-      benchmark.RenewEncoded();
       PANNIER_CHECK_OK(Timed([&] { return benchmark.Encode(threads); }));
       benchmark.MakeTable();
     } else if (what == "decode" && memory == "warm") {

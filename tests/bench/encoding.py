@@ -1,7 +1,9 @@
 """Encoding: how much smaller weights become, and how fast they go in and come out, in memory; pannier and others in turns.
 
 Pannier takes each tensor by itself, as the embedder does. The others get all tensors of a model in one piece, which is the best
-case for them: their own headers count once, and small tensors cost nothing.
+case for them: their own headers count once, and small tensors cost nothing. Encoding writes into memory that was written to before:
+the embedder's buffers, and with the others what malloc keeps for them (at most 32 MiB at a time). Decoding has new pages (fresh) or
+the same ones again (warm).
 """
 
 import ctypes
@@ -17,7 +19,7 @@ import peers
 import weights
 from measuring import Cost
 
-MMAP_THRESHOLD, TRIM_THRESHOLD = -3, -1  # mallopt's
+TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3  # mallopt's
 LEVELS = (3, 9)
 SLOW_LEVEL = 19  # for models of at most SLOW_BYTES
 SLOW_BYTES = 8 << 20
@@ -175,18 +177,9 @@ class PeerSteps:
         return found
 
     def decode_fresh(self) -> Cost:
-        """With a result of new pages, as malloc gives for large sizes, whatever was freed before."""
-        set_malloc(MMAP_THRESHOLD, min(len(self.data), 1 << 20))
-        cost = timed(self.codec.decode, self.encoded)
-        set_malloc(MMAP_THRESHOLD, 32 << 20)
-        return cost
-
-
-def set_malloc(option: int, value: int) -> None:
-    try:
-        ctypes.CDLL(None).mallopt(option, value)
-    except (OSError, AttributeError):
-        pass  # another C library; then as it likes
+        """With a result of new pages: malloc gives back all that was freed before."""
+        ctypes.CDLL(None).malloc_trim(0)
+        return timed(self.codec.decode, self.encoded)
 
 
 def timed(work: Callable, *arguments) -> Cost:
@@ -231,8 +224,8 @@ class OurSteps:
 def compare(programs: dict, params: pathlib.Path, dtype: str, rounds: int, levels: tuple[int, ...]) -> dict:
     """All codecs on one file: for each its size, and the minimum of wall and CPU seconds for each step; and who of others fails."""
     data = b"".join(tensor.data for tensor in weights.read_params(params))
-    set_malloc(TRIM_THRESHOLD, 1 << 30)  # what codecs free and take again stays with us
-    set_malloc(MMAP_THRESHOLD, 32 << 20)
+    for option, value in ((TRIM_THRESHOLD, 1 << 30), (MMAP_THRESHOLD, 32 << 20)):  # the most that glibc takes
+        ctypes.CDLL(None).mallopt(option, value)
     results: dict[str, dict] = {}
     turns: dict[tuple[str, str], Callable[[], Cost]] = {}
     ours, failures = [], []

