@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "embedder/byte_statistics.h"
 #include "src/text.h"
 
 namespace pannier {
@@ -14,20 +15,6 @@ namespace {
 
 // From here on every form is tried for every chunk; below, the one that suits the samples is taken.
 constexpr int kExhaustiveLevel = 10;
-
-// dtype codes of DLPack.
-constexpr std::uint8_t kFloat = 2;
-constexpr std::uint8_t kBfloat = 4;
-constexpr std::uint8_t kComplex = 5;
-
-// The bytes of one number: lanes and complex numbers lie side by side, numbers of odd sizes are taken byte by byte.
-std::size_t ElementWidth(DataType dtype) {
-  const unsigned bits = dtype.code == kComplex ? dtype.bits / 2U : dtype.bits;
-  const bool is_regular = bits == 16 || bits == 32 || bits == 64;
-  return is_regular ? bits / 8 : 1;
-}
-
-bool HasExponent(DataType dtype) { return dtype.code == kFloat || dtype.code == kBfloat || dtype.code == kComplex; }
 
 Result<std::size_t> Checked(std::size_t size) {
   if (ZSTD_isError(size) != 0U) return {ErrorCode::kInvalidArgument, StrCat("zstd: ", ZSTD_getErrorName(size))};
@@ -42,6 +29,10 @@ bool SetEntropyOnly(ZSTD_CCtx* context) {
   constexpr int kHuffman = 1;  // ZSTD_ps_enable, before 1.5 ZSTD_lcm_huffman
   return ZSTD_isError(ZSTD_CCtx_setParameter(context, kLiteralCompressionMode, kHuffman)) == 0U;
 }
+
+// A Huffman code takes at least a bit for each byte. Of a plane that comes near to it nearly all bytes are the same, and matches
+// are what is left to gain; an entirely constant one takes some bytes.
+bool IsNearlyConstant(std::size_t encoded, std::size_t count) { return encoded > 64 && encoded < count / 7; }
 
 // The nearest to it that zstd's stable interface has.
 void SetNearlyEntropyOnly(ZSTD_CCtx* context) {
@@ -77,119 +68,89 @@ Result<std::size_t> ChunkEncoder::Entropy(ByteView input, std::uint8_t* out) {
   return Checked(ZSTD_compress2(entropy_.get(), out, ZSTD_compressBound(input.size()), input.data(), input.size()));
 }
 
-Result<std::size_t> ChunkEncoder::Encode(const ChunkPlan& plan, ByteView original, std::uint8_t* out) {
-  if (plan.codec == Codec::kZstd) return Zstd(original, out);
-  if (plan.codec == Codec::kPlanes) return EncodePlanes(plan, original, out);
-  std::memcpy(out, original.data(), original.size());
-  return original.size();
+std::uint8_t* ChunkEncoder::Trial(std::size_t input_size) {
+  const std::size_t bound = ZSTD_compressBound(input_size);
+  if (trial_.size() < bound) trial_.resize(bound);
+  return trial_.data();
+}
+
+Result<std::size_t> ChunkEncoder::ZstdSize(ByteView input) { return Zstd(input, Trial(input.size())); }
+
+Result<std::size_t> ChunkEncoder::EntropySize(ByteView input) { return Entropy(input, Trial(input.size())); }
+
+bool ChunkEncoder::tries_all() const { return level_ >= kExhaustiveLevel; }
+
+Result<ChunkEncoder::Stored> ChunkEncoder::Encode(const ChunkPlan& plan, ByteView original, std::uint8_t* out) {
+  if (plan.codec == Codec::kStore) {
+    std::memcpy(out, original.data(), original.size());
+    return Stored{Codec::kStore, original.size()};
+  }
+  if (plan.codec == Codec::kZstd) {
+    PANNIER_TRY(const std::size_t size, EncodeFrame(plan, original, out));
+    return Stored{Codec::kZstd, size};
+  }
+  PANNIER_TRY(const std::size_t size, EncodePlanes(plan, original, out));
+  if (plan.try_both) {
+    PANNIER_TRY(const std::size_t other, ZstdSize(original));
+    if (other < size) {
+      std::memcpy(out, trial_.data(), other);
+      return Stored{Codec::kZstd, other};
+    }
+  }
+  return Stored{Codec::kPlanes, size};
+}
+
+// Of bytes, one plane is all there is; so it needs no header.
+Result<std::size_t> ChunkEncoder::EncodeFrame(const ChunkPlan& plan, ByteView original, std::uint8_t* out) {
+  if (!plan.try_both) return Zstd(original, out);
+  PANNIER_TRY(const std::size_t size, Entropy(original, out));
+  if (!plan.matches[0] && !tries_all() && !IsNearlyConstant(size, original.size())) return size;
+  PANNIER_TRY(const std::size_t other, ZstdSize(original));
+  if (other >= size) return size;
+  std::memcpy(out, trial_.data(), other);
+  return other;
 }
 
 Result<std::size_t> ChunkEncoder::EncodePlanes(const ChunkPlan& plan, ByteView original, std::uint8_t* out) {
   const std::size_t count = original.size() / plan.width;
-  planes_.resize(count * plan.width);
-  trial_.resize(ZSTD_compressBound(count));
+  if (planes_.size() < original.size()) planes_.resize(original.size());
   SplitPlanes(original.data(), count, plan.width, plan.rotate, planes_.data());
   out[0] = static_cast<std::uint8_t>(plan.width);
   out[1] = plan.rotate ? 1 : 0;
   out[2] = out[3] = 0;
   std::size_t at = PlanesHeaderSize(plan.width);
-  const bool tries_all = level_ >= kExhaustiveLevel;
   for (std::size_t i = 0; i < plan.width; ++i) {
     const ByteView plane(planes_.data() + i * count, count);
-    std::size_t best = count;
-    std::uint32_t flag = 0;
-    auto keep_if_better = [&](std::size_t size) {
-      if (!Gains(size, count) || size >= best) return;
-      best = size;
-      flag = kPlaneIsFrame;
-      std::memcpy(out + at, trial_.data(), size);
-    };
-    if (tries_all || plan.planes[i] == ChunkPlan::Plane::kEntropy) {
-      PANNIER_TRY(const std::size_t size, Entropy(plane, trial_.data()));
-      keep_if_better(size);
-    }
-    if (tries_all || plan.planes[i] == ChunkPlan::Plane::kZstd) {
-      PANNIER_TRY(const std::size_t size, Zstd(plane, trial_.data()));
-      keep_if_better(size);
-    }
-    if (flag == 0 && count != 0) std::memcpy(out + at, plane.data(), count);
-    StoreInteger<std::uint32_t>(out + 4 + 4 * i, static_cast<std::uint32_t>(best) | flag, ByteOrder::kLittle);
-    at += best;
+    PANNIER_TRY(const std::size_t size, EncodePlane(plane, plan.matches[i], out + at));
+    const std::uint32_t flag = size < count ? kPlaneIsFrame : 0;
+    StoreInteger<std::uint32_t>(out + 4 + 4 * i, static_cast<std::uint32_t>(size) | flag, ByteOrder::kLittle);
+    at += size;
   }
   const std::size_t rest = original.size() - count * plan.width;
   if (rest != 0) std::memcpy(out + at, original.end() - rest, rest);
   return at + rest;
 }
 
-Status ChunkEncoder::ChoosePlanes(const std::vector<ByteView>& samples, ChunkPlan& plan, std::uint64_t& size) {
-  std::array<std::uint64_t, kMaxElementWidth> raw{};
-  std::array<std::uint64_t, kMaxElementWidth> entropy{};
-  std::array<std::uint64_t, kMaxElementWidth> zstd{};
-  for (const ByteView sample : samples) {
-    const std::size_t count = sample.size() / plan.width;
-    planes_.resize(count * plan.width);
-    trial_.resize(ZSTD_compressBound(count));
-    SplitPlanes(sample.data(), count, plan.width, plan.rotate, planes_.data());
-    for (std::size_t i = 0; i < plan.width; ++i) {
-      const ByteView plane(planes_.data() + i * count, count);
-      raw[i] += count;
-      PANNIER_TRY(const std::size_t by_entropy, Entropy(plane, trial_.data()));
-      entropy[i] += by_entropy;
-      PANNIER_TRY(const std::size_t by_zstd, Zstd(plane, trial_.data()));
-      zstd[i] += by_zstd;
-    }
-    size += PlanesHeaderSize(plan.width) + sample.size() - count * plan.width;
+// As a frame if that gains, else as it is.
+Result<std::size_t> ChunkEncoder::EncodePlane(ByteView plane, bool search_matches, std::uint8_t* out) {
+  std::size_t best = plane.size();
+  const auto keep_if_better = [&](std::size_t size) {
+    if (!Gains(size, plane.size()) || size >= best) return;
+    best = size;
+    std::memcpy(out, trial_.data(), size);
+  };
+  bool is_nearly_constant = false;
+  if (tries_all() || IsUneven(plane)) {
+    PANNIER_TRY(const std::size_t size, EntropySize(plane));
+    keep_if_better(size);
+    is_nearly_constant = IsNearlyConstant(size, plane.size());
   }
-  for (std::size_t i = 0; i < plan.width; ++i) {
-    const std::uint64_t best = std::min(entropy[i], zstd[i]);
-    plan.planes[i] = !Gains(best, raw[i])    ? ChunkPlan::Plane::kRaw
-                     : entropy[i] <= zstd[i] ? ChunkPlan::Plane::kEntropy
-                                             : ChunkPlan::Plane::kZstd;
-    size += plan.planes[i] == ChunkPlan::Plane::kRaw ? raw[i] : best;
+  if (tries_all() || search_matches || is_nearly_constant) {
+    PANNIER_TRY(const std::size_t size, ZstdSize(plane));
+    keep_if_better(size);
   }
-  return {};
-}
-
-Result<ChunkPlan> ChunkEncoder::Choose(CodecChoice choice, DataType dtype, const std::vector<ByteView>& samples) {
-  ChunkPlan best;
-  if (choice == CodecChoice::kZstd) best.codec = Codec::kZstd;
-  if (choice == CodecChoice::kStore || choice == CodecChoice::kZstd) return best;
-  std::uint64_t original = 0;
-  for (const ByteView sample : samples) original += sample.size();
-
-  ChunkPlan planes;
-  planes.codec = Codec::kPlanes;
-  planes.width = ElementWidth(dtype);
-  planes.rotate = planes.width > 1 && HasExponent(dtype);
-  std::uint64_t planes_size = 0;
-  PANNIER_CHECK_OK(ChoosePlanes(samples, planes, planes_size));
-  std::uint64_t best_size = original - original / 64;  // Gains
-  if (planes_size < best_size) {
-    best = planes;
-    best_size = planes_size;
-  }
-  if (choice == CodecChoice::kPlanes) return best;
-
-  std::uint64_t zstd_size = 0;
-  for (const ByteView sample : samples) {
-    trial_.resize(ZSTD_compressBound(sample.size()));
-    PANNIER_TRY(const std::size_t size, Zstd(sample, trial_.data()));
-    zstd_size += size;
-  }
-  if (zstd_size < best_size) best = {Codec::kZstd, 1, false, {}};
+  if (best == plane.size() && best != 0) std::memcpy(out, plane.data(), best);
   return best;
-}
-
-Result<bool> ChunkEncoder::GainsByZstd(const std::vector<ByteView>& samples) {
-  std::uint64_t original = 0;
-  std::uint64_t encoded = 0;
-  for (const ByteView sample : samples) {
-    trial_.resize(ZSTD_compressBound(sample.size()));
-    PANNIER_TRY(const std::size_t size, Zstd(sample, trial_.data()));
-    original += sample.size();
-    encoded += size;
-  }
-  return Gains(encoded, original);
 }
 
 }  // namespace pannier

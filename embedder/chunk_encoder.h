@@ -1,4 +1,4 @@
-// ChunkEncoder: one chunk at a time into its stored form; which form suits a piece of content is found by trying samples.
+// ChunkEncoder: one chunk at a time into its stored form.
 #ifndef PANNIER_EMBEDDER_CHUNK_ENCODER_H_
 #define PANNIER_EMBEDDER_CHUNK_ENCODER_H_
 
@@ -8,7 +8,6 @@
 #include <memory>
 #include <vector>
 
-#include "pannier/tensor.h"
 #include "src/bytes.h"
 #include "src/format.h"
 #include "src/planes.h"
@@ -19,35 +18,38 @@ using ZSTD_CCtx = ZSTD_CCtx_s;  // NOLINT(readability-identifier-naming): as in 
 
 namespace pannier {
 
-enum class CodecChoice { kAuto, kStore, kZstd, kPlanes };
-
 // How the chunks of one piece of content are stored.
 struct ChunkPlan {
-  enum class Plane : std::uint8_t { kRaw, kEntropy, kZstd };
-
   Codec codec = Codec::kStore;
-  std::size_t width = 1;  // planes: bytes of an element
-  bool rotate = false;    // planes
-  std::array<Plane, kMaxElementWidth> planes{};
+  std::size_t width = 1;                            // bytes of an element; of a plane each
+  bool rotate = false;                              // planes
+  std::array<bool, kMaxElementWidth> matches = {};  // planes, from the lowest up: those in which matches are worth a search
+  bool try_both = false;                            // planes, or a zstd frame of the whole chunk, whichever is smaller
 };
 
 // For one thread.
 class ChunkEncoder {
  public:
+  // From level 10 on every form that a plan allows is tried for every chunk.
   explicit ChunkEncoder(int level);
   ~ChunkEncoder();
   ChunkEncoder(ChunkEncoder&&) noexcept;
   ChunkEncoder& operator=(ChunkEncoder&&) = delete;
 
-  // Into `out`, which has room for EncodedBound(original.size()) bytes. A plane that does not gain in this chunk stays raw.
-  // Answers with the stored size.
-  Result<std::size_t> Encode(const ChunkPlan& plan, ByteView original, std::uint8_t* out);
+  struct Stored {
+    Codec codec = Codec::kStore;
+    std::size_t size = 0;
+  };
 
-  // The plan under which the samples are smallest, among those that `choice` allows; kStore where none gains.
-  Result<ChunkPlan> Choose(CodecChoice choice, DataType dtype, const std::vector<ByteView>& samples);
+  // Into `out`, which has room for EncodedBound(original.size()) bytes. A plane that does not gain in this chunk stays raw. The
+  // answer may be no smaller than the original.
+  Result<Stored> Encode(const ChunkPlan& plan, ByteView original, std::uint8_t* out);
 
-  // The same for a blob, which is stored whole or as a zstd stream.
-  Result<bool> GainsByZstd(const std::vector<ByteView>& samples);
+  // What a chunk or plane would take: as zstd has it at the level, and entropy-coded without matches.
+  Result<std::size_t> ZstdSize(ByteView input);
+  Result<std::size_t> EntropySize(ByteView input);
+
+  bool tries_all() const;
 
  private:
   struct Context {
@@ -56,8 +58,10 @@ class ChunkEncoder {
 
   Result<std::size_t> Zstd(ByteView input, std::uint8_t* out);
   Result<std::size_t> Entropy(ByteView input, std::uint8_t* out);
+  Result<std::size_t> EncodeFrame(const ChunkPlan& plan, ByteView original, std::uint8_t* out);
   Result<std::size_t> EncodePlanes(const ChunkPlan& plan, ByteView original, std::uint8_t* out);
-  Status ChoosePlanes(const std::vector<ByteView>& samples, ChunkPlan& plan, std::uint64_t& size);
+  Result<std::size_t> EncodePlane(ByteView plane, bool search_matches, std::uint8_t* out);
+  std::uint8_t* Trial(std::size_t input_size);
 
   int level_;
   std::unique_ptr<ZSTD_CCtx, Context> zstd_;     // made when first used

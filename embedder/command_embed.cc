@@ -1,6 +1,7 @@
 // `pannier embed` and `pannier restore`.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
@@ -13,11 +14,20 @@
 namespace pannier {
 namespace {
 
+constexpr std::size_t kMostTypes = 12;  // that people are shown
+
 nlohmann::json ToJson(const std::string& target, const EmbedSummary& summary, bool dry_run) {
   nlohmann::json artifacts = nlohmann::json::array();
   for (const ArtifactSummary& artifact : summary.artifacts) {
     nlohmann::json entry = {{"name", artifact.name}, {"bytes", artifact.size}, {"stored_bytes", artifact.stored_size}};
     if (artifact.tensors != 0) entry["tensors"] = artifact.tensors;
+    for (const TypeSummary& type : artifact.types) {
+      entry["types"].push_back({{"dtype", DataTypeName(type.dtype)},
+                                {"tensors", type.tensors},
+                                {"bytes", type.size},
+                                {"stored_bytes", type.stored_size},
+                                {"encoding_seconds", static_cast<double>(type.encoding_time) / 1e9}});
+    }
     if (!artifact.note.empty()) entry["note"] = artifact.note;
     artifacts.push_back(std::move(entry));
   }
@@ -56,6 +66,17 @@ void PrintPlan(const EmbedSummary& summary) {
   }
 }
 
+// What was saved, and how fast one processor did it.
+void PrintType(const TypeSummary& type) {
+  const double saved = type.size == 0 ? 0 : 100 - 100 * static_cast<double>(type.stored_size) / static_cast<double>(type.size);
+  fmt::print("    {:<10} {:>10} stored as {:>10}, {} tensors, saved {:.1f} %", DataTypeName(type.dtype), HumanSize(type.size),
+             HumanSize(type.stored_size), type.tensors, saved);
+  // Of little data the rate says nothing.
+  if (type.encoding_time > 1'000'000)
+    fmt::print(", {:.0f} MB/s a core", static_cast<double>(type.size) * 1e3 / static_cast<double>(type.encoding_time));
+  fmt::print("\n");
+}
+
 void PrintSummary(const std::string& target, const EmbedSummary& summary, bool dry_run) {
   fmt::print("{}{}: {} (host {}, {} of its bytes changed)\n", dry_run ? "would write " : "", Printable(target),
              HumanSize(summary.bundle_size), HumanSize(summary.host_size), summary.host_bytes_changed);
@@ -63,6 +84,9 @@ void PrintSummary(const std::string& target, const EmbedSummary& summary, bool d
     const std::string tensors = artifact.tensors != 0 ? fmt::format(", {} tensors", artifact.tensors) : "";
     fmt::print("  {:<12} {:>10} stored as {:>10}{}\n", Printable(artifact.name), HumanSize(artifact.size),
                HumanSize(artifact.stored_size), tensors);
+    const std::size_t shown = std::min(artifact.types.size(), kMostTypes);
+    for (std::size_t i = 0; i < shown; ++i) PrintType(artifact.types[i]);
+    if (artifact.types.size() > shown) fmt::print("    and {} more types\n", artifact.types.size() - shown);
     if (!artifact.note.empty()) fmt::print("    kept as one blob, not per tensor: {}\n", artifact.note);
   }
   if (!summary.is_mapped) {

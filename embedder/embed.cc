@@ -152,8 +152,12 @@ std::vector<ArtifactSummary> Summarize(const std::vector<ArtifactInput>& inputs,
   for (const ArtifactFacts& facts : layout.artifacts) {
     const auto input =
         std::find_if(inputs.begin(), inputs.end(), [&](const ArtifactInput& other) { return other.name == facts.name; });
-    summaries.push_back(
-        {facts.name, facts.size, facts.stored_size, input->params ? input->params->tensors.size() : 0, input->why_opaque});
+    ArtifactSummary summary = {facts.name, facts.size, facts.stored_size, 0, {}, input->why_opaque};
+    if (input->params) {
+      summary.tensors = input->params->tensors.size();
+      summary.types = layout.types;
+    }
+    summaries.push_back(std::move(summary));
   }
   return summaries;
 }

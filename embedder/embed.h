@@ -10,6 +10,7 @@
 #include "embedder/artifact_input.h"
 #include "embedder/edit_plan.h"
 #include "embedder/encoder.h"
+#include "embedder/layout.h"
 #include "src/result.h"
 
 namespace pannier {
@@ -28,7 +29,8 @@ struct ArtifactSummary {
   std::uint64_t size = 0;
   std::uint64_t stored_size = 0;
   std::uint64_t tensors = 0;  // 0 for a blob
-  std::string note;           // e.g. why params are kept as one blob
+  std::vector<TypeSummary> types;
+  std::string note;  // e.g. why params are kept as one blob
 };
 
 // Of a fat file: sizes of the whole, all else of the first slice; `slices` has one for each that became a bundle.

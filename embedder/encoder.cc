@@ -3,15 +3,18 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <condition_variable>
 #include <memory>
 #include <mutex>
 #include <stop_token>
 #include <thread>
+#include <unordered_map>
 #include <utility>
 
+#include "embedder/encoder_pool.h"
+#include "embedder/planned_content.h"
 #include "src/parallel.h"
-#include "src/text.h"
 
 namespace pannier {
 namespace {
@@ -20,142 +23,55 @@ constexpr std::uint64_t kWindow = 3 << 20;  // of the input
 constexpr std::size_t kWindows = 4;         // in memory: read, encoded, written, and one that the file's digest may lag behind
 constexpr std::size_t kMaxJobs = 4096;      // of a window: chunks may be small, and each takes memory
 constexpr std::size_t kGroup = 2;           // chunks that one thread encodes at a time, so that digests run side by side
-constexpr std::uint64_t kPageAlignedFrom = 256 << 10;
-constexpr std::uint64_t kPage = 4096;
-constexpr std::uint64_t kSampleSize = 64 << 10;
-constexpr std::uint64_t kFewestSamples = 4;
-constexpr std::uint64_t kMostSamples = 32;
 constexpr std::uint64_t kWritebackStep = 8 << 20;
-
-// A part of the input that is encoded as a row of chunks of its own.
-struct Piece {
-  std::uint64_t source_offset = 0;
-  std::uint64_t size = 0;
-  ChunkPlan plan;
-  bool keep_frames = false;  // every chunk a zstd frame, gain or not, so that the whole is a zstd stream
-  std::uint64_t align = 1;
-
-  bool compress() const { return plan.codec != Codec::kStore; }
-};
-
-// Encoders that are not at work, for whichever thread needs one: to make one costs as much as a chunk.
-class EncoderPool {
- public:
-  explicit EncoderPool(int level) : level_(level) {}
-
-  struct GiveBack {
-    EncoderPool* pool;
-    void operator()(ChunkEncoder* encoder) const {
-      const std::lock_guard<std::mutex> lock(pool->mutex_);
-      pool->idle_.emplace_back(encoder);
-    }
-  };
-  using Lease = std::unique_ptr<ChunkEncoder, GiveBack>;
-
-  Lease Take() {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    if (idle_.empty()) idle_.push_back(std::make_unique<ChunkEncoder>(level_));
-    Lease lease(idle_.back().release(), GiveBack{this});
-    idle_.pop_back();
-    return lease;
-  }
-
- private:
-  int level_;
-  std::mutex mutex_;
-  std::vector<std::unique_ptr<ChunkEncoder>> idle_;
-};
 
 // A chunk on its way through a window.
 struct Job {
-  std::size_t piece = 0;
-  bool is_first = false;  // of its piece
+  std::size_t content = 0;
+  std::uint64_t chunk = 0;  // in the artifact's chunk table
+  bool is_first = false;    // of its content
+  bool is_shared = false;   // its stored bytes are those of an earlier chunk
   ByteView original;
   std::size_t compressed_at = 0;  // where there is room for it once compressed
   ByteView stored;
   std::uint64_t payload_offset = 0;
+  std::uint64_t encoding_time = 0;
   ChunkRecord record;
 };
 
-// A range of the input: whole chunks, and what lies between pieces (headers of tensors).
+// A range of the input: whole chunks, and what lies between contents (headers of tensors).
 struct Window {
   std::uint64_t begin = 0;
   std::size_t size = 0;
   std::vector<Job> jobs;
   bool has_work = false;  // for EncodeGroup
   std::size_t compressed_room = 0;
+  std::uint64_t payload_end = 0;  // behind its last chunk
   std::vector<std::uint8_t> original;
 };
 
-// Evenly spread parts of a piece: all of a small one, a sixteenth of a large one.
-Result<std::vector<std::vector<std::uint8_t>>> ReadSamples(const FileSource& file, const Piece& piece) {
-  const std::uint64_t parts = ChunkCount(piece.size, kSampleSize);
-  const std::uint64_t count = std::min(parts, std::clamp(parts / 16, kFewestSamples, kMostSamples));
-  std::vector<std::vector<std::uint8_t>> samples(static_cast<std::size_t>(count));
-  for (std::uint64_t i = 0; i < count; ++i) {
-    const std::uint64_t at = i * parts / count * kSampleSize;
-    samples[i].resize(static_cast<std::size_t>(std::min(kSampleSize, piece.size - at)));
-    PANNIER_CHECK_OK(file.ReadAt(piece.source_offset + at, samples[i].data(), samples[i].size()).WithContext(file.path()));
-  }
-  return samples;
-}
-
-// How a piece is best stored, as far as samples tell. A blob is stored whole or as a zstd stream.
-Result<ChunkPlan> PlanPiece(const FileSource& file, const Piece& piece, const ParamsTensor* tensor, const EncodeOptions& options,
-                            ChunkEncoder& encoder) {
-  const bool is_blob = tensor == nullptr;
-  const CodecChoice choice = is_blob && options.codec == CodecChoice::kPlanes ? CodecChoice::kStore : options.codec;
-  ChunkPlan plan;
-  if (choice == CodecChoice::kZstd) plan.codec = Codec::kZstd;
-  if (choice == CodecChoice::kStore || choice == CodecChoice::kZstd || piece.size == 0) return plan;
-  PANNIER_TRY(const auto samples, ReadSamples(file, piece));
-  std::vector<ByteView> views;
-  for (const std::vector<std::uint8_t>& sample : samples) views.emplace_back(sample.data(), sample.size());
-  if (!is_blob) return encoder.Choose(choice, tensor->dtype, views);
-  PANNIER_TRY(const bool gains, encoder.GainsByZstd(views));
-  if (gains) plan.codec = Codec::kZstd;
-  return plan;
-}
-
-Result<std::vector<Piece>> MakePieces(const ArtifactInput& input, const EncodeOptions& options, EncoderPool& encoders) {
-  std::vector<Piece> pieces;
-  if (input.params) {
-    for (const ParamsTensor& tensor : input.params->tensors)
-      pieces.push_back({tensor.data_offset, tensor.data_size, {}, false, kTensorAlignment});
-  } else {
-    pieces.push_back({0, input.file->size(), {}, true, kTensorAlignment});
-  }
-  PANNIER_CHECK_OK(ParallelFor(pieces.size(), options.threads, [&](std::uint64_t i) -> Status {
-    Piece& piece = pieces[i];
-    const ParamsTensor* const tensor = input.params ? &input.params->tensors[i] : nullptr;
-    const EncoderPool::Lease encoder = encoders.Take();
-    PANNIER_TRY(piece.plan, PlanPiece(*input.file, piece, tensor, options, *encoder));
-    if (!piece.compress() && piece.size >= kPageAlignedFrom) piece.align = kPage;
-    return {};
-  }));
-  return pieces;
-}
-
-// Encodes the pieces of one input, which lie in the order of the file. To be run once.
-class PieceEncoder {
+// Encodes the contents of one input, which lie in the order of the file. To be run once.
+class ContentEncoder {
  public:
-  PieceEncoder(const FileSource& file, const std::vector<Piece>& pieces, const PayloadTarget& target, const EncodeOptions& options,
-               EncoderPool& encoders, EncodedArtifact& artifact)
-      : file_(file), pieces_(pieces), target_(target), options_(options), encoders_(encoders), artifact_(artifact) {
+  ContentEncoder(const FileSource& file, const std::vector<PlannedContent>& contents, const PayloadTarget& target,
+                 const EncodeOptions& options, EncoderPool& encoders, EncodedArtifact& artifact)
+      : file_(file), contents_(contents), target_(target), options_(options), encoders_(encoders), artifact_(artifact) {
     for (Window& window : windows_) window.original.resize(static_cast<std::size_t>(std::min(kWindow, file.size())));
   }
 
   Status Run() {
     std::uint64_t chunks = 0;
-    for (const Piece& piece : pieces_) {
-      artifact_.contents.push_back({chunks, ChunkCount(piece.size, kChunkSize)});
+    for (const PlannedContent& content : contents_) {
+      artifact_.contents.push_back({content.first_chunk, ChunkCount(content.size, kChunkSize), 0, 0});
       chunks += artifact_.contents.back().chunk_count;
     }
+    artifact_.chunk_table.resize(static_cast<std::size_t>(chunks * ChunkRecord::kSize));
     position_ = written_back_ = artifact_.offset;
     {
       const std::jthread digester([this](const std::stop_token& stop) { DigestWindows(stop); });
       PANNIER_CHECK_OK(EncodeWindows());
     }
+    CopyEqualContents();
     artifact_.stored_size = position_ - artifact_.offset;
     artifact_.sha256 = sha256_.Finish();
     return {};
@@ -169,7 +85,7 @@ class PieceEncoder {
       Window& current = windows_[(step + kWindows - 1) % kWindows];
       Window& previous = windows_[(step + kWindows - 2) % kWindows];
       if (step >= kWindows) AwaitDigested(step - kWindows + 1);
-      for (const Job& job : next.jobs) AppendChunkRecord(artifact_.chunk_table, job.record);
+      for (const Job& job : next.jobs) StoreChunkRecord(artifact_.chunk_table, job.chunk, job.record);
       PlanWindow(next);
       empty = next.size == 0 ? empty + 1 : 0;
       std::vector<std::uint8_t>& compressed = compressed_[step % compressed_.size()];
@@ -177,6 +93,7 @@ class PieceEncoder {
       PANNIER_CHECK_OK(RunTasks(next, current, compressed.data(), previous));
       HandToDigester(step + 1);
       for (Job& job : current.jobs) Place(job);
+      current.payload_end = position_;
       if (options_.progress && target_.file != nullptr) options_.progress(previous.size);
     }
     StartWriteback(position_);
@@ -192,26 +109,27 @@ class PieceEncoder {
     const std::uint64_t limit = std::min(window.begin + kWindow, file_.size());
     std::uint64_t end = limit;
     window.compressed_room = 0;
-    while (piece_ < pieces_.size()) {
-      const Piece& piece = pieces_[piece_];
-      if (done_ == piece.size) {
-        ++piece_;
+    while (content_ < contents_.size()) {
+      const PlannedContent& content = contents_[content_];
+      if (content.equal_to || done_ == content.size) {
+        ++content_;
         done_ = 0;
         continue;
       }
-      const std::uint64_t begin = piece.source_offset + done_;
-      const std::uint64_t size = std::min<std::uint64_t>(kChunkSize, piece.size - done_);
+      const std::uint64_t begin = content.source_offset + done_;
+      const std::uint64_t size = std::min<std::uint64_t>(kChunkSize, content.size - done_);
       if (begin + size > limit || window.jobs.size() == kMaxJobs) {
         end = std::min(begin, limit);
         break;
       }
       Job job;
-      job.piece = piece_;
+      job.content = content_;
+      job.chunk = content.first_chunk + done_ / kChunkSize;
       job.is_first = done_ == 0;
       job.original = ByteView(window.original.data() + (begin - window.begin), static_cast<std::size_t>(size));
       job.compressed_at = window.compressed_room;
       job.stored = job.original;
-      if (piece.compress()) window.compressed_room += EncodedBound(job.original.size());
+      if (content.compress()) window.compressed_room += EncodedBound(job.original.size());
       window.has_work = window.has_work || !IsDigestedWithFile(job);
       window.jobs.push_back(job);
       done_ += size;
@@ -232,7 +150,7 @@ class PieceEncoder {
   }
 
   // The second lane of a CPU that has two is free while the file is digested: it takes the chunks that are stored as they are.
-  bool IsDigestedWithFile(const Job& job) const { return has_two_lanes_ && !pieces_[job.piece].compress(); }
+  bool IsDigestedWithFile(const Job& job) const { return has_two_lanes_ && !contents_[job.content].compress(); }
 
   Status EncodeGroup(Window& window, std::size_t first, std::uint8_t* compressed) const {
     const std::size_t last = std::min(first + kGroup, window.jobs.size());
@@ -242,13 +160,15 @@ class PieceEncoder {
     std::size_t count = 0;
     for (std::size_t i = first; i < last; ++i) {
       Job& job = window.jobs[i];
-      const Piece& piece = pieces_[job.piece];
-      if (piece.compress()) {
+      const PlannedContent& content = contents_[job.content];
+      if (content.compress()) {
         std::uint8_t* const out = compressed + job.compressed_at;
-        PANNIER_TRY(const std::size_t size, encoder->Encode(piece.plan, job.original, out));
-        if (piece.keep_frames || size < job.original.size()) {
-          job.stored = ByteView(out, size);
-          job.record.codec = piece.plan.codec;
+        const auto begin = std::chrono::steady_clock::now();
+        PANNIER_TRY(const ChunkEncoder::Stored encoded, encoder->Encode(content.plan, job.original, out));
+        job.encoding_time = static_cast<std::uint64_t>((std::chrono::steady_clock::now() - begin) / std::chrono::nanoseconds(1));
+        if (content.keep_frames || encoded.size < job.original.size()) {
+          job.stored = ByteView(out, encoded.size);
+          job.record.codec = encoded.codec;
         }
       }
       if (IsDigestedWithFile(job)) continue;
@@ -262,23 +182,50 @@ class PieceEncoder {
   }
 
   void Place(Job& job) {
-    if (job.is_first) {
-      const std::uint64_t align = pieces_[job.piece].align;
-      position_ = AlignUp(target_.anchor_address + position_, align) - target_.anchor_address;
-    }
-    job.payload_offset = position_;
-    job.record.offset = position_ - artifact_.offset;
+    const PlannedContent& content = contents_[job.content];
+    EncodedContent& encoded = artifact_.contents[job.content];
+    encoded.encoding_time += job.encoding_time;
     job.record.stored_size = static_cast<std::uint32_t>(job.stored.size());
     artifact_.has_frames = artifact_.has_frames || job.record.codec != Codec::kStore;
+    const bool may_share = content.compress() && !content.keep_frames;
+    if (may_share && ShareKnown(job)) return;
+    if (job.is_first) position_ = AlignUp(target_.anchor_address + position_, content.align) - target_.anchor_address;
+    job.payload_offset = position_;
+    job.record.offset = position_ - artifact_.offset;
     position_ += job.stored.size();
+    encoded.stored_size += job.stored.size();
+    if (may_share) StoreChunkRecord(artifact_.chunk_table, job.chunk, job.record);
+  }
+
+  // Stored bytes that are there already are not kept twice; but a tensor that is stored as it is stays in one piece.
+  bool ShareKnown(Job& job) {
+    const auto key = LoadInteger<std::uint64_t>(job.record.sha256.bytes.data(), ByteOrder::kLittle);
+    const auto [entry, is_new] = known_chunks_.emplace(key, job.chunk);
+    if (is_new) return false;
+    const ChunkRecord known =
+        *ParseChunkRecord(ByteView(artifact_.chunk_table.data(), artifact_.chunk_table.size()), entry->second);
+    job.is_shared =
+        known.sha256 == job.record.sha256 && known.stored_size == job.record.stored_size && known.codec == job.record.codec;
+    if (job.is_shared) job.record.offset = known.offset;
+    return job.is_shared;
+  }
+
+  void CopyEqualContents() {
+    for (const PlannedContent& content : contents_) {
+      if (!content.equal_to) continue;
+      const auto at = [&](const PlannedContent& other) {
+        return artifact_.chunk_table.begin() + static_cast<std::ptrdiff_t>(other.first_chunk * ChunkRecord::kSize);
+      };
+      std::copy_n(at(contents_[*content.equal_to]), ChunkCount(content.size, kChunkSize) * ChunkRecord::kSize, at(content));
+    }
   }
 
   Status Write(const Window& window) {
     if (target_.file == nullptr || window.jobs.empty()) return {};
-    for (const Job& job : window.jobs)
-      PANNIER_CHECK_OK(target_.file->WriteAt(target_.anchor_offset + job.payload_offset, job.stored));
-    const std::uint64_t end = window.jobs.back().payload_offset + window.jobs.back().stored.size();
-    if (end - written_back_ >= kWritebackStep) StartWriteback(end);
+    for (const Job& job : window.jobs) {
+      if (!job.is_shared) PANNIER_CHECK_OK(target_.file->WriteAt(target_.anchor_offset + job.payload_offset, job.stored));
+    }
+    if (window.payload_end - written_back_ >= kWritebackStep) StartWriteback(window.payload_end);
     return {};
   }
 
@@ -327,7 +274,7 @@ class PieceEncoder {
   }
 
   const FileSource& file_;
-  const std::vector<Piece>& pieces_;
+  const std::vector<PlannedContent>& contents_;
   const PayloadTarget& target_;
   const EncodeOptions& options_;
   EncoderPool& encoders_;
@@ -338,8 +285,10 @@ class PieceEncoder {
 
   // Where PlanWindow goes on.
   std::uint64_t planned_ = 0;  // in the file
-  std::size_t piece_ = 0;
-  std::uint64_t done_ = 0;  // of the piece
+  std::size_t content_ = 0;
+  std::uint64_t done_ = 0;  // of the content
+
+  std::unordered_map<std::uint64_t, std::uint64_t> known_chunks_;  // compressed ones by the start of their digest: their numbers
 
   std::uint64_t position_ = 0;      // from the anchor: behind the last chunk placed
   std::uint64_t written_back_ = 0;  // from the anchor
@@ -357,12 +306,12 @@ Result<EncodedArtifact> EncodeArtifact(const ArtifactInput& input, std::uint64_t
                                        const EncodeOptions& options) {
   const FileSource& file = *input.file;
   EncoderPool encoders(options.level);
-  PANNIER_TRY(const std::vector<Piece> pieces, MakePieces(input, options, encoders));
+  PANNIER_TRY(const std::vector<PlannedContent> contents, PlanContents(input, options, encoders));
   EncodedArtifact artifact;
-  artifact.align = pieces.empty() ? kTensorAlignment : pieces.front().align;
+  artifact.align = contents.empty() ? kTensorAlignment : contents.front().align;
   artifact.offset = AlignUp(target.anchor_address + payload_offset, artifact.align) - target.anchor_address;
 
-  PANNIER_CHECK_OK(PieceEncoder(file, pieces, target, options, encoders, artifact).Run());
+  PANNIER_CHECK_OK(ContentEncoder(file, contents, target, options, encoders, artifact).Run());
   PANNIER_CHECK_OK(file.CheckUnchanged().WithContext(file.path()));
   return artifact;
 }

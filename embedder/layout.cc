@@ -2,7 +2,9 @@
 #include "embedder/layout.h"
 
 #include <algorithm>
+#include <map>
 #include <string_view>
+#include <tuple>
 #include <utility>
 
 #include "src/format.h"
@@ -24,6 +26,23 @@ bool IsSectionName(std::string_view name, const Placement& placement) {
     if (name == taken) return false;
   }
   return true;
+}
+
+std::vector<TypeSummary> SummarizeTypes(const ParamsFile& params, const std::vector<EncodedContent>& contents) {
+  std::map<std::tuple<unsigned, unsigned, unsigned>, TypeSummary> by_type;
+  for (std::size_t i = 0; i < contents.size(); ++i) {
+    const DataType dtype = params.tensors[i].dtype;
+    TypeSummary& type = by_type[{dtype.code, dtype.bits, dtype.lanes}];
+    type.dtype = dtype;
+    ++type.tensors;
+    type.size += params.tensors[i].data_size;
+    type.stored_size += contents[i].stored_size;
+    type.encoding_time += contents[i].encoding_time;
+  }
+  std::vector<TypeSummary> types;
+  for (const auto& [key, type] : by_type) types.push_back(type);
+  std::stable_sort(types.begin(), types.end(), [](const TypeSummary& a, const TypeSummary& b) { return a.size > b.size; });
+  return types;
 }
 
 void AddArtifact(const ArtifactInput& input, const EncodedArtifact& encoded, bool in_extra, Layout& layout) {
@@ -53,6 +72,7 @@ void AddArtifact(const ArtifactInput& input, const EncodedArtifact& encoded, boo
       tensors.push_back({content.first_chunk, Sha256Of(records)});
     }
     facts.tensors = layout.AddToIndex(BuildTensorTable(*input.params, tensors));
+    layout.types = SummarizeTypes(*input.params, encoded.contents);
   }
   if (encoded.has_frames) layout.compressed.push_back(input.name);
   layout.artifacts.push_back(std::move(facts));

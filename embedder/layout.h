@@ -10,14 +10,25 @@
 #include "embedder/edit_plan.h"
 #include "embedder/encoder.h"
 #include "embedder/manifest_builder.h"
+#include "pannier/tensor.h"
 #include "src/result.h"
 
 namespace pannier {
+
+// All tensors of one type together.
+struct TypeSummary {
+  DataType dtype = {};
+  std::uint64_t tensors = 0;
+  std::uint64_t size = 0;
+  std::uint64_t stored_size = 0;    // without what is kept once for several
+  std::uint64_t encoding_time = 0;  // nanoseconds of one processor; 0 for what is stored as it is
+};
 
 // Offsets count from the anchor.
 struct Layout {
   std::vector<PlannedSection> sections;  // without anchor, manifest and signature room
   std::vector<ArtifactFacts> artifacts;
+  std::vector<TypeSummary> types;       // of the tensors in params, the largest first
   std::vector<std::string> compressed;  // names of artifacts with compressed chunks
   std::vector<std::uint8_t> index;
   std::uint64_t end = 0;

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <mutex>
 #include <optional>
+#include <tuple>
 #include <utility>
 
 #include "embedder/derived.h"
@@ -191,6 +192,7 @@ class Verifier {
 
   // A damaged table is a difference of its artifact, not the end of the verification.
   Status AddArtifacts() {
+    const std::size_t first = checked_.size();
     for (std::uint32_t i = 0; i < reader_.artifact_count(); ++i) {
       const format::Artifact& artifact = reader_.artifact(i);
       const std::string name = StrCat("artifact \"", Printable(ToText(artifact.name())), "\"");
@@ -212,7 +214,17 @@ class Verifier {
       }();
       if (!status.ok()) Differ(StrCat(name, ": ", status.message()));
     }
+    CheckSharedOnce(first);
     return {};
+  }
+
+  // Equal chunks are kept once: records may lead to the same stored bytes, if to all of them and with the same digest.
+  void CheckSharedOnce(std::size_t first) {
+    const auto begin = checked_.begin() + static_cast<std::ptrdiff_t>(first);
+    const auto key = [](const Checked& item) { return std::make_tuple(item.bytes.data(), item.bytes.size(), item.expected.bytes); };
+    std::stable_sort(begin, checked_.end(), [&](const Checked& a, const Checked& b) { return key(a) < key(b); });
+    checked_.erase(std::unique(begin, checked_.end(), [&](const Checked& a, const Checked& b) { return key(a) == key(b); }),
+                   checked_.end());
   }
 
   // Those of the manifest's parts that count.

@@ -103,11 +103,12 @@ Result<ChunkRecord> ParseChunkRecord(ByteView table, std::uint64_t index) {
   return record;
 }
 
-void AppendChunkRecord(std::vector<std::uint8_t>& table, const ChunkRecord& record) {
-  AppendLittle(table, record.offset);
-  AppendLittle(table, record.stored_size);
-  AppendLittle(table, static_cast<std::uint32_t>(record.codec));
-  table.insert(table.end(), record.sha256.bytes.begin(), record.sha256.bytes.end());
+void StoreChunkRecord(std::vector<std::uint8_t>& table, std::uint64_t index, const ChunkRecord& record) {
+  std::uint8_t* const bytes = table.data() + index * ChunkRecord::kSize;
+  StoreInteger<std::uint64_t>(bytes, record.offset, ByteOrder::kLittle);
+  StoreInteger<std::uint32_t>(bytes + 8, record.stored_size, ByteOrder::kLittle);
+  StoreInteger<std::uint32_t>(bytes + 12, static_cast<std::uint32_t>(record.codec), ByteOrder::kLittle);
+  std::copy(record.sha256.bytes.begin(), record.sha256.bytes.end(), bytes + 16);
 }
 
 Result<SpanRecord> ParseSpanRecord(ByteView table, std::uint64_t index) {

@@ -83,7 +83,8 @@ struct ChunkRecord {
 
 // `table` holds the record.
 Result<ChunkRecord> ParseChunkRecord(ByteView table, std::uint64_t index);
-void AppendChunkRecord(std::vector<std::uint8_t>& table, const ChunkRecord& record);
+// `table` has room for it.
+void StoreChunkRecord(std::vector<std::uint8_t>& table, std::uint64_t index, const ChunkRecord& record);
 
 // A record of the span table: bytes of the host's image by address. A gap belongs to no section; strip may have zeroed it.
 struct SpanRecord {

@@ -22,10 +22,10 @@ T RotateRight(T value) {
   return static_cast<T>(static_cast<T>(value >> 1) | static_cast<T>(value << (8 * sizeof(T) - 1)));
 }
 
-// Loops without calls or branches, which compilers turn into vector code.
+// Elements one by one, from `begin` on: what is left over by vectors, and all where there are none.
 template <typename T, bool kRotate>
-void Split(const std::uint8_t* __restrict elements, std::size_t count, std::uint8_t* __restrict planes) {
-  for (std::size_t i = 0; i < count; ++i) {
+void SplitScalar(const std::uint8_t* __restrict elements, std::size_t begin, std::size_t count, std::uint8_t* __restrict planes) {
+  for (std::size_t i = begin; i < count; ++i) {
     T value = LoadInteger<T>(elements + i * sizeof(T), ByteOrder::kLittle);
     if constexpr (kRotate) value = RotateLeft(value);
     for (std::size_t plane = 0; plane < sizeof(T); ++plane)
@@ -34,14 +34,134 @@ void Split(const std::uint8_t* __restrict elements, std::size_t count, std::uint
 }
 
 template <typename T, bool kRotate>
-void Join(const std::array<const std::uint8_t*, kMaxElementWidth>& planes, std::size_t count, std::uint8_t* __restrict out) {
-  for (std::size_t i = 0; i < count; ++i) {
+void JoinScalar(const std::array<const std::uint8_t*, kMaxElementWidth>& planes, std::size_t begin, std::size_t count,
+                std::uint8_t* __restrict out) {
+  for (std::size_t i = begin; i < count; ++i) {
     T value = 0;
     for (std::size_t plane = 0; plane < sizeof(T); ++plane)
       value = static_cast<T>(value | static_cast<T>(static_cast<T>(planes[plane][i]) << (8 * plane)));
     if constexpr (kRotate) value = RotateRight(value);
     StoreInteger<T>(out + i * sizeof(T), value, ByteOrder::kLittle);
   }
+}
+
+// Vectors of 16 bytes in the compilers' own words (GCC 12, clang): SSE2 and NEON from one text. They turn the loops above into
+// vector code, too, but into code that takes three times as long.
+#if (defined(__SSE2__) || (defined(__ARM_NEON) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__)) && defined(__has_builtin)
+#if __has_builtin(__builtin_shufflevector)
+#define PANNIER_HAS_VECTORS
+#endif
+#endif
+
+#ifdef PANNIER_HAS_VECTORS
+
+constexpr std::size_t kVectorSize = 16;
+template <typename T>
+using VectorOf [[gnu::vector_size(kVectorSize)]] = T;
+using Vector = VectorOf<std::uint8_t>;
+
+Vector LoadVector(const std::uint8_t* bytes) {
+  Vector vector;
+  std::memcpy(&vector, bytes, sizeof(vector));
+  return vector;
+}
+
+void StoreVector(std::uint8_t* bytes, Vector vector) { std::memcpy(bytes, &vector, sizeof(vector)); }
+
+// The bytes of even (of odd) numbers of both, one after another.
+Vector Evens(Vector a, Vector b) {
+  return __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+}
+Vector Odds(Vector a, Vector b) { return __builtin_shufflevector(a, b, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31); }
+// The bytes of both in turn: of the lower (the upper) halves.
+Vector ZipLow(Vector a, Vector b) { return __builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23); }
+Vector ZipHigh(Vector a, Vector b) {
+  return __builtin_shufflevector(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+}
+
+template <typename T, bool kRotate>
+Vector LoadElements(const std::uint8_t* bytes) {
+  if constexpr (!kRotate) return LoadVector(bytes);
+  VectorOf<T> vector;
+  std::memcpy(&vector, bytes, sizeof(vector));
+  vector = (vector << 1) | (vector >> (8 * sizeof(T) - 1));
+  Vector result;
+  std::memcpy(&result, &vector, sizeof(result));
+  return result;
+}
+
+template <typename T, bool kRotate>
+void StoreElements(std::uint8_t* bytes, Vector elements) {
+  if constexpr (!kRotate) return StoreVector(bytes, elements);
+  VectorOf<T> vector;
+  std::memcpy(&vector, &elements, sizeof(vector));
+  vector = (vector >> 1) | (vector << (8 * sizeof(T) - 1));
+  std::memcpy(bytes, &vector, sizeof(vector));
+}
+
+// 16 elements at a time: in sizeof(T) vectors of elements, or one of each plane. Taking the evens and odds of pairs of vectors
+// moves one bit of a byte's place from within the element to the number of its vector; zipping moves it back.
+template <typename T, bool kRotate>
+std::size_t SplitVectors(const std::uint8_t* elements, std::size_t count, std::uint8_t* planes) {
+  constexpr std::size_t kWidth = sizeof(T);
+  std::size_t i = 0;
+  for (; i + kVectorSize <= count; i += kVectorSize) {
+    std::array<Vector, kWidth> from;
+    for (std::size_t k = 0; k < kWidth; ++k) from[k] = LoadElements<T, kRotate>(elements + i * kWidth + k * kVectorSize);
+    for (std::size_t step = 1; step < kWidth; step *= 2) {
+      std::array<Vector, kWidth> to;
+      for (std::size_t k = 0; k < kWidth / 2; ++k) {
+        to[k] = Evens(from[2 * k], from[2 * k + 1]);
+        to[k + kWidth / 2] = Odds(from[2 * k], from[2 * k + 1]);
+      }
+      from = to;
+    }
+    for (std::size_t k = 0; k < kWidth; ++k) StoreVector(planes + k * count + i, from[k]);
+  }
+  return i;
+}
+
+template <typename T, bool kRotate>
+std::size_t JoinVectors(const std::array<const std::uint8_t*, kMaxElementWidth>& planes, std::size_t count, std::uint8_t* out) {
+  constexpr std::size_t kWidth = sizeof(T);
+  std::size_t i = 0;
+  for (; i + kVectorSize <= count; i += kVectorSize) {
+    std::array<Vector, kWidth> from;
+    for (std::size_t k = 0; k < kWidth; ++k) from[k] = LoadVector(planes[k] + i);
+    for (std::size_t step = 1; step < kWidth; step *= 2) {
+      std::array<Vector, kWidth> to;
+      for (std::size_t k = 0; k < kWidth / 2; ++k) {
+        to[2 * k] = ZipLow(from[k], from[k + kWidth / 2]);
+        to[2 * k + 1] = ZipHigh(from[k], from[k + kWidth / 2]);
+      }
+      from = to;
+    }
+    for (std::size_t k = 0; k < kWidth; ++k) StoreElements<T, kRotate>(out + i * kWidth + k * kVectorSize, from[k]);
+  }
+  return i;
+}
+
+#else
+
+template <typename T, bool kRotate>
+std::size_t SplitVectors(const std::uint8_t*, std::size_t, std::uint8_t*) {
+  return 0;
+}
+template <typename T, bool kRotate>
+std::size_t JoinVectors(const std::array<const std::uint8_t*, kMaxElementWidth>&, std::size_t, std::uint8_t*) {
+  return 0;
+}
+
+#endif
+
+template <typename T, bool kRotate>
+void Split(const std::uint8_t* elements, std::size_t count, std::uint8_t* planes) {
+  SplitScalar<T, kRotate>(elements, SplitVectors<T, kRotate>(elements, count, planes), count, planes);
+}
+
+template <typename T, bool kRotate>
+void Join(const std::array<const std::uint8_t*, kMaxElementWidth>& planes, std::size_t count, std::uint8_t* out) {
+  JoinScalar<T, kRotate>(planes, JoinVectors<T, kRotate>(planes, count, out), count, out);
 }
 
 // Calls function(T(), std::bool_constant).

@@ -12,6 +12,7 @@
 #include <fstream>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "embedder/opened_bundle.h"
@@ -19,42 +20,25 @@
 #include "embedder/verify.h"
 #include "pannier/loader.h"
 #include "tests/embed_fixture.h"
+#include "tests/params_builder.h"
 
 namespace pannier {
 namespace {
 
 // A params file of float32 tensors of the given sizes in bytes, with names of a given length. Every third tensor compresses.
 std::string ParamsFile(const std::vector<std::size_t>& sizes, std::size_t name_length) {
-  std::string file;
-  const auto append = [&file](std::uint64_t value, int bytes) {
-    for (int i = 0; i < bytes; ++i) file.push_back(static_cast<char>(value >> (8 * i)));
-  };
-  append(0xF7E58D4F05049CB7, 8);
-  append(0, 8);
-  append(sizes.size(), 8);
-  for (std::size_t i = 0; i < sizes.size(); ++i) {
-    std::string name = "p" + std::to_string(i);
-    name.resize(name_length, '_');
-    append(name.size(), 8);
-    file += name;
-  }
-  append(sizes.size(), 8);
+  std::vector<TensorParts> tensors;
   std::uint32_t state = 1;
-  for (std::size_t i = 0; i < sizes.size(); ++i) {
-    append(0xDD5E40F096B4A13F, 8);
-    append(0, 8);
-    append(1, 4);
-    append(0, 4);
-    append(1, 4);
-    append(2 | 32 << 8 | 1 << 16, 4);
-    append(sizes[i] / 4, 8);
-    append(sizes[i], 8);
-    for (std::size_t at = 0; at < sizes[i]; at += 4) {
+  for (const std::size_t size : sizes) {
+    std::string data;
+    for (std::size_t at = 0; at < size; at += 4) {
       state = state * 1664525U + 1013904223U;
-      append(i % 3 == 0 ? state >> 28 : state ^ state >> 15, 4);
+      const std::uint32_t value = tensors.size() % 3 == 0 ? state >> 28 : state ^ state >> 15;
+      for (int i = 0; i < 4; ++i) data.push_back(static_cast<char>(value >> (8 * i)));
     }
+    tensors.push_back({std::move(data)});
   }
-  return file;
+  return BuildParams(tensors, name_length);
 }
 
 TEST_CASE("params longer than what is in memory at a time come back, with the digests of their file") {

@@ -126,7 +126,7 @@ check_machine() {
   done
   step build_programs build_programs || return 0
   step build_host build_host || return 0
-  for codec in store zstd; do
+  for codec in store auto; do
     check_synthetic "$codec"
     [[ $relay != - ]] || continue
     check_model "$codec" mlp "$mlp/$relay/lib.so" "$mlp/graph.json" "$mlp/params.bin" "$mlp"

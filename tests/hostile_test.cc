@@ -428,7 +428,8 @@ TEST_CASE("frames that decode to another size than their chunk's") {
   const ByteView stored(frame.data(), frame.size());
   const auto decode = [&](std::uint64_t size, std::uint32_t stored_size) {
     std::vector<std::uint8_t> table;
-    AppendChunkRecord(table, {0, stored_size, Codec::kZstd, Sha256Of(ByteView(frame.data(), stored_size))});
+    table.resize(ChunkRecord::kSize);
+    StoreChunkRecord(table, 0, {0, stored_size, Codec::kZstd, Sha256Of(ByteView(frame.data(), stored_size))});
     std::vector<std::uint8_t> out(static_cast<std::size_t>(size));
     return ChunkedContent(stored, ByteView(table.data(), table.size()), size, kMinChunkSize).Decode(out.data(), 1, true);
   };
@@ -460,7 +461,8 @@ TEST_CASE("before memory is made, records and frames must account for it") {
   later.codec = static_cast<Codec>(9);
   const auto check = [&](std::uint64_t size, const std::vector<ChunkRecord>& records) {
     std::vector<std::uint8_t> table;
-    for (const ChunkRecord& record : records) AppendChunkRecord(table, record);
+    table.resize(records.size() * ChunkRecord::kSize);
+    for (std::size_t i = 0; i < records.size(); ++i) StoreChunkRecord(table, i, records[i]);
     return ChunkedContent(ByteView(stored.data(), stored.size()), ByteView(table.data(), table.size()), size, kMinChunkSize)
         .CheckDecodable()
         .message();

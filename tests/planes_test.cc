@@ -1,6 +1,7 @@
-// Planes: every width and size comes back; what gains is found; damage is named.
+// Planes: what they are, that every width and size comes back, that what gains is found; damage is named.
 #include "src/planes.h"
 
+#include <algorithm>
 #include <catch2/catch_test_macros.hpp>
 #include <cmath>
 #include <cstdint>
@@ -8,7 +9,9 @@
 #include <string>
 #include <vector>
 
+#include "embedder/byte_statistics.h"
 #include "embedder/chunk_encoder.h"
+#include "embedder/codec_choice.h"
 #include "src/chunked_content.h"
 
 namespace pannier {
@@ -52,10 +55,15 @@ DataType TypeOf(std::size_t width) {
 
 Bytes Encode(const ChunkPlan& plan, const Bytes& original, int level = 3) {
   Bytes out(EncodedBound(original.size()));
-  const Result<std::size_t> size = ChunkEncoder(level).Encode(plan, View(original), out.data());
-  REQUIRE(size.ok());
-  out.resize(*size);
+  const Result<ChunkEncoder::Stored> stored = ChunkEncoder(level).Encode(plan, View(original), out.data());
+  REQUIRE(stored.ok());
+  out.resize(stored->size);
   return out;
+}
+
+Result<ChunkPlan> Choose(CodecChoice choice, DataType dtype, const Bytes& sample, int level = 3) {
+  ChunkEncoder encoder(level);
+  return ChooseCodec(choice, dtype, {View(sample)}, encoder);
 }
 
 Status Decode(const Bytes& stored, Bytes& out) {
@@ -70,11 +78,11 @@ TEST_CASE("planes of every width, method and odd size come back") {
     for (const std::size_t size : {0U, 1U, 7U, 8U, 4096U, 65531U, 262144U}) {
       const Bytes original = Weights(size, width);
       for (const bool rotate : {false, true}) {
-        for (const auto method : {ChunkPlan::Plane::kRaw, ChunkPlan::Plane::kEntropy, ChunkPlan::Plane::kZstd}) {
-          ChunkPlan plan{Codec::kPlanes, width, rotate, {}};
-          plan.planes.fill(method);
+        for (const bool matches : {false, true}) {
+          ChunkPlan plan{Codec::kPlanes, width, rotate, {}, false};
+          plan.matches.fill(matches);
           const Bytes stored = Encode(plan, original);
-          CAPTURE(width, size, rotate, static_cast<int>(method));
+          CAPTURE(width, size, rotate, matches);
           CHECK(stored.size() <= PlanesBound(size));
           Bytes back(size);
           CHECK(Decode(stored, back).message() == "");
@@ -82,6 +90,64 @@ TEST_CASE("planes of every width, method and odd size come back") {
         }
       }
     }
+  }
+}
+
+TEST_CASE("planes are what their definition says, at any count and address") {
+  const Bytes source = Weights(5000, 1);
+  for (const std::size_t width : {1U, 2U, 4U, 8U}) {
+    for (const bool rotate : {false, true}) {
+      for (std::size_t count = 0; count < 100; ++count) {
+        const std::uint8_t* const elements = source.data() + count % 7;
+        Bytes planes(count * width);
+        SplitPlanes(elements, count, width, rotate, planes.data());
+        Bytes expected(count * width);
+        for (std::size_t i = 0; i < count; ++i) {
+          std::uint64_t value = 0;
+          for (std::size_t k = 0; k < width; ++k) value |= std::uint64_t{elements[i * width + k]} << (8 * k);
+          if (rotate) value = value << 1U | value >> (8 * width - 1);
+          for (std::size_t k = 0; k < width; ++k) expected[k * count + i] = static_cast<std::uint8_t>(value >> (8 * k));
+        }
+        CAPTURE(width, rotate, count);
+        CHECK(planes == expected);
+
+        Bytes stored(PlanesHeaderSize(width));
+        stored[0] = static_cast<std::uint8_t>(width);
+        stored[1] = rotate ? 1 : 0;
+        for (std::size_t k = 0; k < width; ++k)
+          StoreInteger<std::uint32_t>(&stored[4 + 4 * k], static_cast<std::uint32_t>(count), ByteOrder::kLittle);
+        stored.insert(stored.end(), planes.begin(), planes.end());
+        Bytes back(count * width);
+        CHECK(Decode(stored, back).message() == "");
+        CHECK(std::equal(back.begin(), back.end(), elements));
+      }
+    }
+  }
+}
+
+TEST_CASE("bytes looked at: uneven ones, repeated ones") {
+  Bytes noise(100000);
+  std::uint64_t state = 1;
+  for (std::uint8_t& byte : noise) {
+    state = state * 6364136223846793005U + 1442695040888963407U;
+    byte = static_cast<std::uint8_t>(state >> 56U);
+  }
+  CHECK_FALSE(IsUneven(View(noise)));
+  CHECK(RepeatedShare(View(noise)) == 0);
+  Bytes sparse = noise;
+  for (std::size_t i = 0; i < sparse.size(); i += 20) sparse[i] = 0;
+  CHECK(IsUneven(View(sparse)));
+  CHECK(RepeatedShare(View(sparse)) == 0);
+  for (const std::size_t distance : {16U, 1000U, 40000U}) {
+    Bytes repeated = noise;
+    for (std::size_t i = distance; i < repeated.size(); ++i) repeated[i] = repeated[i - distance];
+    CAPTURE(distance);
+    CHECK(RepeatedShare(View(repeated)) > 0.4);
+  }
+  for (const std::size_t size : {0U, 1U, 15U, 16U, 31U, 32U, 33U}) {
+    const Bytes few(size);
+    CHECK(IsUneven(View(few)));
+    CHECK(RepeatedShare(View(few)) <= 1);
   }
 }
 
@@ -94,9 +160,9 @@ TEST_CASE("planes are chosen where they gain, and for numbers of that width") {
     CAPTURE(kind.width);
     const Bytes original = Weights(262144, kind.width);
     for (const CodecChoice choice : {CodecChoice::kAuto, CodecChoice::kPlanes}) {
-      const Result<ChunkPlan> plan = ChunkEncoder(3).Choose(choice, TypeOf(kind.width), {View(original)});
+      const Result<ChunkPlan> plan = Choose(choice, TypeOf(kind.width), original);
       REQUIRE(plan.ok());
-      CHECK(plan->codec == Codec::kPlanes);
+      CHECK(plan->codec == (kind.width == 1 ? Codec::kZstd : Codec::kPlanes));
       CHECK(plan->width == kind.width);
       CHECK(plan->rotate == (kind.width > 1));
       CHECK(static_cast<double>(Encode(*plan, original).size()) < kind.share * 262144);
@@ -114,7 +180,7 @@ TEST_CASE("noise is stored, repetition goes to zstd, zeroes cost next to nothing
     byte = static_cast<std::uint8_t>(state >> 56U);
   }
   const auto choose = [](const Bytes& bytes, CodecChoice choice) {
-    const Result<ChunkPlan> plan = ChunkEncoder(3).Choose(choice, TypeOf(4), {View(bytes)});
+    const Result<ChunkPlan> plan = Choose(choice, TypeOf(4), bytes);
     REQUIRE(plan.ok());
     return *plan;
   };
@@ -135,20 +201,19 @@ TEST_CASE("noise is stored, repetition goes to zstd, zeroes cost next to nothing
 TEST_CASE("numbers of unusual types are taken byte by byte") {
   const Bytes bytes(4096);
   for (const DataType dtype : {DataType{1, 1, 1}, DataType{0, 4, 1}, DataType{2, 24, 1}, DataType{7, 8, 4}, DataType{3, 128, 1}}) {
-    const Result<ChunkPlan> plan = ChunkEncoder(3).Choose(CodecChoice::kPlanes, dtype, {View(bytes)});
+    const Result<ChunkPlan> plan = Choose(CodecChoice::kPlanes, dtype, bytes);
     REQUIRE(plan.ok());
     CHECK(plan->width == 1);
     CHECK_FALSE(plan->rotate);
   }
   // Lanes lie side by side, and so do a complex number's halves.
-  CHECK(ChunkEncoder(3).Choose(CodecChoice::kPlanes, {2, 32, 4}, {View(bytes)})->width == 4);
-  CHECK(ChunkEncoder(3).Choose(CodecChoice::kPlanes, {5, 64, 1}, {View(bytes)})->width == 4);
+  CHECK(Choose(CodecChoice::kPlanes, {2, 32, 4}, bytes)->width == 4);
+  CHECK(Choose(CodecChoice::kPlanes, {5, 64, 1}, bytes)->width == 4);
 }
 
 TEST_CASE("damage to stored planes") {
   const Bytes original = Weights(4099, 4);
-  ChunkPlan plan{Codec::kPlanes, 4, true, {}};
-  plan.planes.fill(ChunkPlan::Plane::kEntropy);
+  const ChunkPlan plan{Codec::kPlanes, 4, true, {}, false};
   const Bytes good = Encode(plan, original);
   struct PlanesDamage {
     std::string name;

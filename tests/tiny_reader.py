@@ -329,6 +329,7 @@ class Bundle:
 
     def check(self):
         """every byte of the file: what belongs to a part has its digest, what belongs to none is zero"""
+        chunks = set()
         covered = [(self.anchor, 128), (self.place(".tvm.manifest", self.manifest_offset, self.manifest_size), self.manifest_size),
                    (self.place(".tvm.sig", self.signature_offset, self.signature_size), self.signature_size)]
         derived = [(t.number(0, "B"), t.number(1), t.number(2), bytes(t.vector(3, "B")) if t.where(3) else b"")
@@ -367,12 +368,12 @@ class Bundle:
                 for at in range(0, len(records), 48):
                     offset, length, codec, digest = struct.unpack_from("<QIB3x32s", records, at)
                     assert sha256(self.stored(artifact)[offset:offset + length]) == digest, name
-                    covered.append((base + offset, length))
+                    chunks.add((base + offset, length))  # records may lead to the same stored bytes, if to all of them
                     known = known and codec in (0, 1)
             if known:
                 self.extract(name)
         end = 0
-        for at, size in sorted(c for c in covered if c[1]):
+        for at, size in sorted(c for c in covered + list(chunks) if c[1]):
             assert at >= end, f"bytes at {at:#x} belong to two parts"
             assert not any(self.data[end:at]), f"padding at {end:#x}"
             end = at + size

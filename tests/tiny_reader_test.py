@@ -3,6 +3,8 @@
 import hashlib
 import json
 import pathlib
+import random
+import struct
 import subprocess
 import sys
 import tempfile
@@ -31,6 +33,16 @@ def compare(bundle):
     assert b"every byte" in output(*reader, bundle, "check")
 
 
+def params_file(tensors):
+    """float32 tensors of the given bytes"""
+    names = [b"p%d" % i for i in range(len(tensors))]
+    out = struct.pack("<QQQ", 0xF7E58D4F05049CB7, 0, len(names)) + b"".join(struct.pack("<Q", len(n)) + n for n in names)
+    out += struct.pack("<Q", len(names))
+    for data in tensors:
+        out += struct.pack("<QQiiiBBHqq", 0xDD5E40F096B4A13F, 0, 1, 0, 1, 2, 32, 1, len(data) // 4, len(data)) + data
+    return out
+
+
 golden = json.loads((here / "golden" / "expected.json").read_text())
 
 with tempfile.TemporaryDirectory() as folder:
@@ -50,11 +62,19 @@ with tempfile.TemporaryDirectory() as folder:
             mapped = json.loads(output(pannier, "inspect", bundle, "--json"))["mapped"]
             assert mapped == ("file-only" not in str(host)), host
             count += 1
+    # Equal tensors, and equal chunks of others.
+    noise = random.Random(1).randbytes(300000)
+    floats = bytes(0x3D if i % 4 == 3 else byte for i, byte in enumerate(noise))
+    pathlib.Path(folder, "equal.params").write_bytes(params_file([noise, floats, noise, floats + floats, floats[:262144] + noise, b""]))
+    for codec in ("store", "zstd", "planes", "auto"):
+        output(pannier, "embed", hosts[0], "--params", f"{folder}/equal.params", "-o", bundle, "--codec", codec)
+        compare(bundle)
+        output(pannier, "verify", bundle)
+        count += 1
     flipped = bytearray(pathlib.Path(bundle).read_bytes())
     flipped[len(flipped) // 2] ^= 1
     pathlib.Path(bundle).write_bytes(flipped)
     assert subprocess.run([*reader, bundle, "check"], stderr=subprocess.DEVNULL).returncode != 0, "a flipped bit passed"
-
 
 
 def sealed(data, bundle):

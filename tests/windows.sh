@@ -111,9 +111,9 @@ check_codec() {
 
 check_dll() {
   step build_dll build_dll || return 0
-  attempt zstd "c_abi_c99, loader DLL" "$wine" "$folder/shared/c_abi_c99.exe" "$folder/mlp-zstd.dll" "$mlp/graph.json" "$mlp/params.bin"
-  attempt zstd "check_bundle, loader DLL" "$wine" "$folder/shared/check_bundle.exe" "$folder/host-zstd.dll" "$mlp/graph.json" \
-    "$work/synthetic.params" zstd
+  attempt auto "c_abi_c99, loader DLL" "$wine" "$folder/shared/c_abi_c99.exe" "$folder/mlp-auto.dll" "$mlp/graph.json" "$mlp/params.bin"
+  attempt auto "check_bundle, loader DLL" "$wine" "$folder/shared/check_bundle.exe" "$folder/host-auto.dll" "$mlp/graph.json" \
+    "$work/synthetic.params" auto
 }
 
 # The whole test of one machine, in a process of its own; everything it has to say goes to its folder.
@@ -132,10 +132,10 @@ check_machine() {
   step build_programs build_programs || return 0
   step build_host build_host || return 0
   step make_prefix make_prefix || return 0
-  for codec in store zstd; do check_codec "$codec"; done
+  for codec in store auto; do check_codec "$codec"; done
   rm -rf "$folder/lifecycle"
   mkdir "$folder/lifecycle"
-  attempt - check_lifecycle "$wine" "$folder/build/check_lifecycle.exe" "$folder/mlp-store.dll" "$folder/mlp-zstd.dll" \
+  attempt - check_lifecycle "$wine" "$folder/build/check_lifecycle.exe" "$folder/mlp-store.dll" "$folder/mlp-auto.dll" \
     "$mlp/$relay/lib.dll" "$here/golden/v1-elf32-big.so" "$folder/lifecycle"
   [[ $machine == i686-* ]] || check_dll
   remove_prefix

@@ -1,6 +1,6 @@
 // check_bundle: loads a bundle of host.c and make_params.py's tensors, and checks that their values come out right on this machine.
 //
-// usage: check_bundle BUNDLE GRAPH PARAMS store|zstd
+// usage: check_bundle BUNDLE GRAPH PARAMS store|auto
 //
 // Prints each thing that is wrong. Exit status: 0 nothing is; 1 something is; 2 anything else.
 #include <algorithm>
@@ -125,7 +125,7 @@ void CheckTensor(const Pattern& pattern, const TensorView& tensor, bool is_store
       Expect(code == nullptr || LibraryBase(code) == LibraryBase(data), name + ": zero-copy, but not in the mapped library");
     }
     if (!is_native) Expect(!tensor.is_zero_copy(), name + ": zero-copy, in the other byte order");
-    // Small tensors may not get smaller and so be stored in spite of zstd.
+    // Small tensors may not get smaller and so be stored in spite of that.
     if (!is_stored && size > 100000) Expect(!tensor.is_zero_copy(), name + ": zero-copy, though compressed");
   }
 
@@ -175,8 +175,8 @@ std::string ReadAll(const char* path) {
 }
 
 int Main(int argc, char** argv) {
-  if (argc != 5 || (std::string(argv[4]) != "store" && std::string(argv[4]) != "zstd")) {
-    std::fprintf(stderr, "usage: check_bundle BUNDLE GRAPH PARAMS store|zstd\n");
+  if (argc != 5 || (std::string(argv[4]) != "store" && std::string(argv[4]) != "auto")) {
+    std::fprintf(stderr, "usage: check_bundle BUNDLE GRAPH PARAMS store|auto\n");
     return 2;
   }
   const std::string graph = ReadAll(argv[2]);

@@ -1,0 +1,116 @@
+// Samples encoded, and the sizes compared.
+#include "embedder/codec_choice.h"
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+
+#include "embedder/byte_statistics.h"
+
+namespace pannier {
+namespace {
+
+// dtype codes of DLPack.
+constexpr std::uint8_t kFloat = 2;
+constexpr std::uint8_t kBfloat = 4;
+constexpr std::uint8_t kComplex = 5;
+
+// Below this share of repeated bytes a search for matches costs more than it finds.
+constexpr double kWorthASearch = 0.02;
+// Content for which guessing takes longer than trying.
+constexpr std::size_t kSmall = 4096;
+
+// The bytes of one number: lanes and complex numbers lie side by side, numbers of odd sizes are taken byte by byte.
+std::size_t ElementWidth(DataType dtype) {
+  const unsigned bits = dtype.code == kComplex ? dtype.bits / 2U : dtype.bits;
+  const bool is_regular = bits == 16 || bits == 32 || bits == 64;
+  return is_regular ? bits / 8 : 1;
+}
+
+bool HasExponent(DataType dtype) { return dtype.code == kFloat || dtype.code == kBfloat || dtype.code == kComplex; }
+
+bool IsWorthASearch(ByteView bytes, const ChunkEncoder& encoder) {
+  return encoder.tries_all() || bytes.size() <= kSmall || RepeatedShare(bytes) >= kWorthASearch;
+}
+
+// In which planes there are matches that make them smaller than entropy coding alone does.
+Status FindMatches(const std::vector<ByteView>& samples, ChunkPlan& plan, ChunkEncoder& encoder) {
+  std::array<std::uint64_t, kMaxElementWidth> without{};
+  std::array<std::uint64_t, kMaxElementWidth> with{};
+  std::vector<std::uint8_t> planes;
+  for (const ByteView sample : samples) {
+    const std::size_t count = sample.size() / plan.width;
+    planes.resize(count * plan.width);
+    SplitPlanes(sample.data(), count, plan.width, plan.rotate, planes.data());
+    for (std::size_t i = 0; i < plan.width; ++i) {
+      const ByteView plane(planes.data() + i * count, count);
+      // In bytes that are numbers of their own short matches count, too, and the search takes no longer than entropy coding.
+      if (plan.width != 1 && !IsWorthASearch(plane, encoder)) continue;
+      PANNIER_TRY(const std::size_t by_entropy, encoder.EntropySize(plane));
+      PANNIER_TRY(const std::size_t by_zstd, encoder.ZstdSize(plane));
+      without[i] += std::min(by_entropy, count);
+      with[i] += std::min(by_zstd, count);
+    }
+  }
+  for (std::size_t i = 0; i < plan.width; ++i) plan.matches[i] = with[i] < without[i];
+  return {};
+}
+
+// What the samples take under the plan.
+Result<std::uint64_t> SizeUnder(const ChunkPlan& plan, const std::vector<ByteView>& samples, ChunkEncoder& encoder) {
+  std::uint64_t total = 0;
+  std::vector<std::uint8_t> out;
+  for (const ByteView sample : samples) {
+    out.resize(EncodedBound(sample.size()));
+    PANNIER_TRY(const ChunkEncoder::Stored stored, encoder.Encode(plan, sample, out.data()));
+    total += std::min(stored.size, sample.size());
+  }
+  return total;
+}
+
+std::uint64_t TotalSize(const std::vector<ByteView>& samples) {
+  std::uint64_t total = 0;
+  for (const ByteView sample : samples) total += sample.size();
+  return total;
+}
+
+ChunkPlan PlanOf(Codec codec) {
+  ChunkPlan plan;
+  plan.codec = codec;
+  return plan;
+}
+
+}  // namespace
+
+Result<ChunkPlan> ChooseCodec(CodecChoice choice, DataType dtype, const std::vector<ByteView>& samples, ChunkEncoder& encoder) {
+  if (choice == CodecChoice::kStore) return PlanOf(Codec::kStore);
+  if (choice == CodecChoice::kZstd) return PlanOf(Codec::kZstd);
+
+  ChunkPlan best;
+  best.width = ElementWidth(dtype);
+  best.codec = best.width == 1 ? Codec::kZstd : Codec::kPlanes;
+  best.rotate = best.width > 1 && HasExponent(dtype);
+  best.try_both = best.width == 1 || (choice == CodecChoice::kAuto && encoder.tries_all());
+  PANNIER_CHECK_OK(FindMatches(samples, best, encoder));
+  PANNIER_TRY(std::uint64_t best_size, SizeUnder(best, samples, encoder));
+
+  const bool may_repeat =
+      std::any_of(samples.begin(), samples.end(), [&](ByteView sample) { return IsWorthASearch(sample, encoder); });
+  if (choice == CodecChoice::kAuto && !best.try_both && may_repeat) {
+    PANNIER_TRY(const std::uint64_t size, SizeUnder(PlanOf(Codec::kZstd), samples, encoder));
+    if (size < best_size) {
+      best = PlanOf(Codec::kZstd);
+      best_size = size;
+    }
+  }
+  return Gains(best_size, TotalSize(samples)) ? best : PlanOf(Codec::kStore);
+}
+
+Result<ChunkPlan> ChooseBlobCodec(CodecChoice choice, const std::vector<ByteView>& samples, ChunkEncoder& encoder) {
+  if (choice == CodecChoice::kZstd) return PlanOf(Codec::kZstd);
+  if (choice != CodecChoice::kAuto) return PlanOf(Codec::kStore);
+  PANNIER_TRY(const std::uint64_t size, SizeUnder(PlanOf(Codec::kZstd), samples, encoder));
+  return PlanOf(Gains(size, TotalSize(samples)) ? Codec::kZstd : Codec::kStore);
+}
+
+}  // namespace pannier

@@ -1,0 +1,39 @@
+// PlannedContent: a part of an input (a tensor, or all of a blob) that is encoded as a row of chunks, and how.
+#ifndef PANNIER_EMBEDDER_PLANNED_CONTENT_H_
+#define PANNIER_EMBEDDER_PLANNED_CONTENT_H_
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "embedder/artifact_input.h"
+#include "embedder/chunk_encoder.h"
+#include "embedder/codec_choice.h"
+#include "embedder/encoder.h"
+#include "embedder/encoder_pool.h"
+#include "src/result.h"
+
+namespace pannier {
+
+struct PlannedContent {
+  std::uint64_t source_offset = 0;
+  std::uint64_t size = 0;
+  std::uint64_t first_chunk = 0;        // in the artifact's chunk table
+  std::optional<std::size_t> equal_to;  // an earlier content with the same bytes, whose stored chunks are this one's, too
+  ChunkPlan plan;
+  bool keep_frames = false;  // every chunk a zstd frame, gain or not, so that the whole is a zstd stream
+  std::uint64_t align = 1;
+
+  bool compress() const { return plan.codec != Codec::kStore; }
+};
+
+// How one is best stored, as far as samples tell. `tensor`: what it is; null for a blob, which is stored whole or as a zstd stream.
+Result<ChunkPlan> PlanChunks(const FileSource& file, const PlannedContent& content, const ParamsTensor* tensor, CodecChoice choice,
+                             ChunkEncoder& encoder);
+
+// In the file's order, each with the plan that samples of it suggest.
+Result<std::vector<PlannedContent>> PlanContents(const ArtifactInput& input, const EncodeOptions& options, EncoderPool& encoders);
+
+}  // namespace pannier
+
+#endif  // PANNIER_EMBEDDER_PLANNED_CONTENT_H_
