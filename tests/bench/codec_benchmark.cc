@@ -18,22 +18,17 @@
 #include <utility>
 #include <vector>
 
+#include "embedder/artifact_input.h"
 #include "embedder/chunk_encoder.h"
-#include "src/byte_source.h"
+#include "embedder/planned_content.h"
 #include "src/chunked_content.h"
 #include "src/format.h"
 #include "src/mapped_file.h"
 #include "src/parallel.h"
 #include "src/text.h"
-#include "src/tvm_params.h"
 
 namespace pannier {
 namespace {
-
-// As in embedder/encoder.cc.
-constexpr std::uint64_t kSampleSize = 64 << 10;
-constexpr std::uint64_t kFewestSamples = 4;
-constexpr std::uint64_t kMostSamples = 32;
 
 // Pages of its own, none of them there before they are written to.
 class Memory {
@@ -64,7 +59,6 @@ class Memory {
 };
 
 struct Tensor {
-  DataType dtype;
   ByteView bytes;
   std::size_t decoded_at = 0;
   std::size_t first_chunk = 0;
@@ -80,23 +74,14 @@ struct Chunk {
   ChunkRecord record;
 };
 
-std::vector<ByteView> Samples(ByteView bytes) {
-  const std::uint64_t parts = ChunkCount(bytes.size(), kSampleSize);
-  const std::uint64_t count = std::min(parts, std::clamp(parts / 16, kFewestSamples, kMostSamples));
-  std::vector<ByteView> samples;
-  for (std::uint64_t i = 0; i < count; ++i) {
-    const std::uint64_t at = i * parts / count * kSampleSize;
-    samples.emplace_back(bytes.data() + at, static_cast<std::size_t>(std::min<std::uint64_t>(kSampleSize, bytes.size() - at)));
-  }
-  return samples;
-}
-
 class Benchmark {
  public:
-  Benchmark(ByteView file, const ParamsFile& params, CodecChoice choice, int level) : choice_(choice), level_(level) {
-    for (const ParamsTensor& entry : params.tensors) {
-      const ByteView bytes(file.data() + entry.data_offset, static_cast<std::size_t>(entry.data_size));
-      tensors_.push_back({entry.dtype, bytes, decoded_size_, chunks_.size(), {}});
+  // `mapped` is the input's file.
+  Benchmark(const ArtifactInput& input, ByteView mapped, CodecChoice choice, int level)
+      : input_(input), choice_(choice), level_(level) {
+    for (const ParamsTensor& entry : input.params->tensors) {
+      const ByteView bytes(mapped.data() + entry.data_offset, static_cast<std::size_t>(entry.data_size));
+      tensors_.push_back({bytes, decoded_size_, chunks_.size(), {}});
       for (std::size_t at = 0; at < bytes.size(); at += kChunkSize) {
         const ByteView original(bytes.data() + at, std::min<std::size_t>(kChunkSize, bytes.size() - at));
         chunks_.push_back({tensors_.size() - 1, original, encoded_room_, decoded_size_ + at, at / kChunkSize, {}});
@@ -114,11 +99,12 @@ class Benchmark {
       std::optional<ChunkEncoder> encoder;  // made when first used
     };
     PANNIER_CHECK_OK(ParallelForWith<Worker>(tensors_.size(), threads, [&](Worker& worker, std::uint64_t i) -> Status {
-      Tensor& tensor = tensors_[i];
-      tensor.plan = {};
-      if (tensor.bytes.empty()) return {};
+      const ParamsTensor& entry = input_.params->tensors[i];
+      PlannedContent content;
+      content.source_offset = entry.data_offset;
+      content.size = entry.data_size;
       if (!worker.encoder) worker.encoder.emplace(level_);
-      PANNIER_TRY(tensor.plan, worker.encoder->Choose(choice_, tensor.dtype, Samples(tensor.bytes)));
+      PANNIER_TRY(tensors_[i].plan, PlanChunks(*input_.file, content, &entry, choice_, *worker.encoder));
       return {};
     }));
     return ParallelForWith<Worker>(chunks_.size(), threads, [&](Worker& worker, std::uint64_t i) -> Status {
@@ -126,23 +112,22 @@ class Benchmark {
       const ChunkPlan& plan = tensors_[chunk.tensor].plan;
       std::uint8_t* const out = encoded_.data() + chunk.encoded_at;
       if (!worker.encoder) worker.encoder.emplace(level_);
-      PANNIER_TRY(std::size_t size, worker.encoder->Encode(plan, chunk.original, out));
-      chunk.record.codec = plan.codec;
-      if (size >= chunk.original.size()) {
-        size = chunk.original.size();
-        std::memcpy(out, chunk.original.data(), size);
-        chunk.record.codec = Codec::kStore;
+      PANNIER_TRY(ChunkEncoder::Stored stored, worker.encoder->Encode(plan, chunk.original, out));
+      if (stored.size >= chunk.original.size()) {
+        stored = {Codec::kStore, chunk.original.size()};
+        std::memcpy(out, chunk.original.data(), stored.size);
       }
+      chunk.record.codec = stored.codec;
       chunk.record.offset = chunk.encoded_at;
-      chunk.record.stored_size = static_cast<std::uint32_t>(size);
+      chunk.record.stored_size = static_cast<std::uint32_t>(stored.size);
       return {};
     });
   }
 
   // Tables are the loader's: each tensor's row of records.
   void MakeTable() {
-    table_.clear();
-    for (const Chunk& chunk : chunks_) AppendChunkRecord(table_, chunk.record);
+    table_.resize(chunks_.size() * ChunkRecord::kSize);
+    for (std::size_t i = 0; i < chunks_.size(); ++i) StoreChunkRecord(table_, i, chunks_[i].record);
   }
 
   Status Decode(unsigned threads, std::uint8_t* out) const {
@@ -175,6 +160,7 @@ class Benchmark {
   std::uint8_t* warm() const { return warm_.data(); }
 
  private:
+  const ArtifactInput& input_;
   CodecChoice choice_;
   int level_;
   std::vector<Tensor> tensors_;
@@ -229,8 +215,9 @@ Status Serve(Benchmark& benchmark) {
 
 Status Run(const std::string& path, CodecChoice choice, int level) {
   PANNIER_TRY(const MappedFile file, MappedFile::Open(path));
-  PANNIER_TRY(const ParamsFile params, ParseParams(MemorySource(file.bytes())));
-  Benchmark benchmark(file.bytes(), params, choice, level);
+  PANNIER_TRY(const std::vector<ArtifactInput> inputs, OpenArtifacts({{"params", path}}));
+  if (!inputs[0].params) return {ErrorCode::kMalformed, inputs[0].why_opaque};
+  Benchmark benchmark(inputs[0], file.bytes(), choice, level);
   PANNIER_CHECK_OK(benchmark.Encode(0));
   benchmark.MakeTable();
   PANNIER_CHECK_OK(benchmark.Decode(0, benchmark.warm()));
