@@ -62,7 +62,7 @@ def against_others(programs: dict, work: pathlib.Path, params: pathlib.Path, rou
     ways: dict[str, Callable[[], dict] | None] = {
         "dlopen of the bare host": once(benchmark, "--once", "dlopen", programs["host"]),
         "pannier, stored": once(benchmark, "--once", "load", stored),
-        "pannier, compressed (auto), DecodeAll": once(benchmark, "--once", "decode", packed),
+        "pannier, compressed, DecodeAll": once(benchmark, "--once", "decode", packed),
         "read() into memory": once(benchmark, "--once", "read", params),
         "mmap": once(benchmark, "--once", "map", params),
     }

@@ -25,6 +25,11 @@ def short(value: float) -> str:
     return f"{value:.{digits}f}"
 
 
+def plain(value: float) -> str:
+    """As a tick of an axis has it."""
+    return f"{value:,.10g}"
+
+
 def save(path: pathlib.Path, height: float, parts: list[str]) -> None:
     head = f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 {WIDTH} {height:.0f}' {FONT} fill='#222'>"
     path.write_text("\n".join([head, f"<rect width='{WIDTH}' height='{height:.0f}' fill='white'/>", *parts, "</svg>", ""]))
@@ -76,7 +81,7 @@ def bars(path: pathlib.Path, title: str, unit: str, rows: list[tuple[str, float,
     parts = [text(12, 22, f"{title}, {unit} (shorter is better)", extra="font-weight='600'")]
     for tick in axis.ticks():
         parts.append(f"<line x1='{axis.at(tick):.1f}' x2='{axis.at(tick):.1f}' y1='{top}' y2='{height - 34}' stroke='#ddd'/>")
-        parts.append(text(axis.at(tick), height - 16, short(tick), "middle"))
+        parts.append(text(axis.at(tick), height - 16, plain(tick), "middle"))
     for i, (label, value, ours) in enumerate(rows):
         y = top + step * i
         parts.append(text(left - 8, y + 16, label, "end", "font-weight='600'" if ours else ""))
@@ -115,10 +120,10 @@ def grid(across: Axis, up: Axis, label: str) -> list[str]:
     for tick in up.ticks():
         parts.append(
             f"<line x1='{across.start:.1f}' x2='{across.end:.1f}' y1='{up.at(tick):.1f}' y2='{up.at(tick):.1f}' stroke='#ddd'/>")
-        parts.append(text(across.start - 6, up.at(tick) + 4, short(tick), "end"))
+        parts.append(text(across.start - 6, up.at(tick) + 4, plain(tick), "end"))
     for tick in across.ticks():
         parts.append(f"<line x1='{across.at(tick):.1f}' x2='{across.at(tick):.1f}' y1='{up.end}' y2='{up.start}' stroke='#ddd'/>")
-        parts.append(text(across.at(tick), up.start + 16, short(tick), "middle"))
+        parts.append(text(across.at(tick), up.start + 16, plain(tick), "middle"))
     parts.append(text((across.start + across.end) / 2, up.start + 34, label, "middle"))
     return parts
 
