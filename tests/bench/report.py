@@ -1,4 +1,4 @@
-"""Report: docs/benchmarks.md and its plots, out of the results alone."""
+"""Report: docs/benchmarks.md and its plots, out of the results, and of notes.md beside them: what people found out about them."""
 
 import dataclasses
 import pathlib
@@ -309,8 +309,8 @@ def loading_part(results: dict) -> list[str]:
                 mib(way["anonymous"])
             ])
         parts += [
-            f"{case['bytes'] / 1e6:,.0f} MB of fp32 in {case['tensors']:,} tensors, in the page cache, each way in a process "
-            "of its own: until the tensors are there, until one byte of every page was read, and memory (base: the interpreter's part):\n",
+            f"{case['bytes'] / 1e6:,.0f} MB of fp32 in {case['tensors']:,} tensors, in the page cache, each way in a process of its "
+            "own: until the tensors are there, until one byte of every page was read, and memory (base: the interpreter's part):\n",
             table(["way", "ready, ms", "all read, ms", "peak MiB", "base MiB", "anonymous MiB"], rows)
         ]
     parts.append("![loading](benchmarks/loading.svg)\n")
@@ -385,6 +385,8 @@ def write(results: dict, page: pathlib.Path) -> list[Aim]:
         "## Aims\n",
         table(["aim", "measured", "verdict"], [aim.row() for aim in aims]).replace("---:", "---")
     ]
+    if (notes := folder / "notes.md").exists():
+        parts.append(notes.read_text())
     if "embedding" in results:
         parts += embedding_part(results["embedding"])
     if results.get("codecs", {}).get("entries"):

@@ -9,7 +9,7 @@ had is listed as not there. Files of some gigabytes come and go there. It takes 
 
   --quick      little data, nothing is installed, docs/ is not touched (OUT: the work folder): whether the benchmarks work at all
   --only PART  embedding, codecs or loading; the results of the others stay as they are
-  --report     page and plots made anew from the results, nothing is run
+  --report     page and plots made anew from the results and OUT/benchmarks/notes.md, nothing is run
 
 Nothing is asserted of time. Exit status: 0 done; 1 something failed, or decoded to other bytes; 2 bad usage.
 """
