@@ -55,6 +55,7 @@ void KeepCandidates(std::vector<Candidate>& candidates) {
 Result<std::vector<std::size_t>> FindEqualRanges(const ByteSource& source, const std::vector<SourceRange>& ranges,
                                                  unsigned threads) {
   std::vector<Candidate> candidates;
+  candidates.reserve(ranges.size());
   for (std::size_t i = 0; i < ranges.size(); ++i) {
     if (ranges[i].size != 0) candidates.push_back({i, ranges[i].size, {}, {}});
   }

@@ -60,9 +60,9 @@ Status Finisher::FillIndex() {
   layout_.index.resize(artifacts_index_size_);
   const BundleBytes bundle(host_.bytes(), plan_);
   PANNIER_TRY(const std::vector<std::uint8_t> digests, HostChunkDigests(bundle, plan_.pieces, kHostChunkSize, threads_));
-  facts_.host_chunks = layout_.AddToIndex(digests);
+  facts_.host_chunks = layout_.AddToIndex(View(digests));
   PANNIER_TRY(const std::vector<std::uint8_t> spans, SpanTable(bundle, plan_.image, threads_));
-  facts_.image_spans = layout_.AddToIndex(spans);
+  facts_.image_spans = layout_.AddToIndex(View(spans));
   facts_.image_sha256 = ImageDigest(plan_.image, View(spans));
   facts_.image = plan_.image;
   facts_.host_pieces = plan_.pieces;

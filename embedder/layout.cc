@@ -13,6 +13,8 @@
 namespace pannier {
 namespace {
 
+constexpr std::size_t kIndexSlack = 64 << 10;  // for the host's tables, which come last
+
 // May an artifact have a section named after it?
 bool IsSectionName(std::string_view name, const Placement& placement) {
   if (name == kGraphArtifact || name == kParamsArtifact) return true;
@@ -63,7 +65,7 @@ void AddArtifact(const ArtifactInput& input, const EncodedArtifact& encoded, boo
     const std::string name = in_extra ? std::string(kExtraSection) : ".tvm." + input.name;
     facts.section = layout.AddSection(name, encoded.offset, encoded.stored_size, encoded.align);
   }
-  facts.chunks = layout.AddToIndex(encoded.chunk_table);
+  facts.chunks = layout.AddToIndex(ByteView(encoded.chunk_table.data(), encoded.chunk_table.size()));
   if (input.params) {
     std::vector<TensorFacts> tensors;
     for (const EncodedContent& content : encoded.contents) {
@@ -71,7 +73,8 @@ void AddArtifact(const ArtifactInput& input, const EncodedArtifact& encoded, boo
                              static_cast<std::size_t>(content.chunk_count * ChunkRecord::kSize));
       tensors.push_back({content.first_chunk, Sha256Of(records)});
     }
-    facts.tensors = layout.AddToIndex(BuildTensorTable(*input.params, tensors));
+    const flatbuffers::DetachedBuffer table = BuildTensorTable(*input.params, tensors);
+    facts.tensors = layout.AddToIndex(ByteView(table.data(), table.size()));
     layout.types = SummarizeTypes(*input.params, encoded.contents);
   }
   if (encoded.has_frames) layout.compressed.push_back(input.name);
@@ -91,9 +94,12 @@ std::uint32_t Layout::AddSection(std::string name, std::uint64_t offset, std::ui
   return static_cast<std::uint32_t>(sections.size() - 1);
 }
 
-IndexEntry Layout::AddToIndex(const std::vector<std::uint8_t>& bytes) {
-  index.resize(static_cast<std::size_t>(AlignUp(index.size(), 8)));
-  const IndexEntry entry = {index.size(), bytes.size(), Sha256Of(ByteView(bytes.data(), bytes.size()))};
+IndexEntry Layout::AddToIndex(ByteView bytes) {
+  const std::uint64_t begin = AlignUp(index.size(), 8);
+  // Not twice as much as is needed: of very many tensors the tables are what takes memory.
+  if (index.capacity() < begin + bytes.size()) index.reserve(static_cast<std::size_t>(begin + bytes.size() + kIndexSlack));
+  index.resize(static_cast<std::size_t>(begin));
+  const IndexEntry entry = {begin, bytes.size(), Sha256Of(bytes)};
   index.insert(index.end(), bytes.begin(), bytes.end());
   return entry;
 }

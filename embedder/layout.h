@@ -34,7 +34,7 @@ struct Layout {
   std::uint64_t end = 0;
 
   std::uint32_t AddSection(std::string name, std::uint64_t offset, std::uint64_t size, std::uint64_t align);
-  IndexEntry AddToIndex(const std::vector<std::uint8_t>& bytes);
+  IndexEntry AddToIndex(ByteView bytes);
 };
 
 // Streams all artifacts into the target: those with a section of their own, then those that share one.

@@ -132,8 +132,11 @@ std::vector<std::uint8_t> BuildManifest(const ManifestFacts& facts) {
   return Take(builder);
 }
 
-std::vector<std::uint8_t> BuildTensorTable(const ParamsFile& params, const std::vector<TensorFacts>& facts) {
-  FlatBufferBuilder builder;
+flatbuffers::DetachedBuffer BuildTensorTable(const ParamsFile& params, const std::vector<TensorFacts>& facts) {
+  // About what it takes, since a builder that grows holds twice or three times that.
+  std::size_t size = 1024;
+  for (const ParamsTensor& tensor : params.tensors) size += 160 + tensor.name.size() + tensor.shape.size() * sizeof(std::int64_t);
+  FlatBufferBuilder builder(size);
   std::vector<flatbuffers::Offset<format::Tensor>> tensors;
   for (std::size_t i = 0; i < params.tensors.size(); ++i) {
     const ParamsTensor& tensor = params.tensors[i];
@@ -151,7 +154,7 @@ std::vector<std::uint8_t> BuildTensorTable(const ParamsFile& params, const std::
   const auto tensor_vector = builder.CreateVector(tensors);
   const auto order = builder.CreateVector(by_name);
   builder.Finish(format::CreateTensorTable(builder, kChunkSize, params.reserved, tensor_vector, order));
-  return Take(builder);
+  return builder.Release();
 }
 
 std::vector<std::uint8_t> BuildUndoRecord(ByteView host, const Sha256Digest& host_sha256, const EditPlan& plan,

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "embedder/edit_plan.h"
+#include "manifest_generated.h"
 #include "src/bytes.h"
 #include "src/sha256.h"
 #include "src/tvm_params.h"
@@ -69,7 +70,7 @@ struct TensorFacts {
 };
 
 // `facts` has an entry for each tensor.
-std::vector<std::uint8_t> BuildTensorTable(const ParamsFile& params, const std::vector<TensorFacts>& facts);
+flatbuffers::DetachedBuffer BuildTensorTable(const ParamsFile& params, const std::vector<TensorFacts>& facts);
 
 // A fat file before payloads go into slices of it.
 struct FatFacts {

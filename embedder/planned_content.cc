@@ -69,6 +69,7 @@ std::vector<PlannedContent> ListContents(const ArtifactInput& input) {
     contents.push_back(content);
   };
   if (input.params) {
+    contents.reserve(input.params->tensors.size());
     for (const ParamsTensor& tensor : input.params->tensors) add(tensor.data_offset, tensor.data_size);
   } else {
     add(0, input.file->size());
@@ -78,6 +79,7 @@ std::vector<PlannedContent> ListContents(const ArtifactInput& input) {
 
 Status FindEqualContents(const FileSource& file, unsigned threads, std::vector<PlannedContent>& contents) {
   std::vector<SourceRange> ranges;
+  ranges.reserve(contents.size());
   for (const PlannedContent& content : contents) ranges.push_back({content.source_offset, content.size});
   PANNIER_TRY(const std::vector<std::size_t> firsts, FindEqualRanges(file, ranges, threads).WithContext(file.path()));
   for (std::size_t i = 0; i < contents.size(); ++i) {

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <map>
 #include <mutex>
 #include <optional>
 #include <tuple>
@@ -20,6 +21,7 @@ namespace pannier {
 namespace {
 
 constexpr std::size_t kMaxLines = 100;
+constexpr std::uint32_t kNoTensor = UINT32_MAX;
 
 // Bytes with a digest of their own.
 struct Checked {
@@ -27,6 +29,7 @@ struct Checked {
   Sha256Digest expected;
   std::uint32_t label = 0;  // into Verifier::labels_
   bool is_gap = false;
+  std::uint32_t tensor = kNoTensor;  // of the artifact's
 };
 
 // Bytes that follow from all others.
@@ -130,7 +133,7 @@ class Verifier {
         }
         Sha256Digest expected;
         std::memcpy(expected.bytes.data(), digests.data() + number++ * expected.bytes.size(), expected.bytes.size());
-        checked_.push_back({*bytes, expected, label});
+        checked_.push_back({*bytes, expected, label, false, kNoTensor});
       }
     }
     return {};
@@ -181,13 +184,28 @@ class Verifier {
     }
   }
 
-  Status AddContent(const ChunkedContent& content, std::uint32_t label) {
+  Status AddContent(const ChunkedContent& content, std::uint32_t label, std::uint32_t tensor = kNoTensor) {
     for (std::uint64_t i = 0; i < content.chunk_count(); ++i) {
       PANNIER_TRY(const ChunkRecord record, content.Record(i));
       PANNIER_TRY(const ByteView stored, content.Stored(i));
-      checked_.push_back({stored, record.sha256, label});
+      checked_.push_back({stored, record.sha256, label, false, tensor});
     }
     return {};
+  }
+
+  Status AddTensors(const format::Artifact& artifact, std::uint32_t label) {
+    PANNIER_TRY(const TensorReader tensors, reader_.Tensors(artifact));
+    const TensorReader& kept = tensors_.emplace(label, tensors).first->second;
+    for (std::uint32_t i = 0; i < kept.size(); ++i) {
+      PANNIER_TRY(const ChunkedContent content, kept.Content(i));
+      PANNIER_CHECK_OK(AddContent(content, label, i));
+    }
+    return {};
+  }
+
+  std::string LabelOf(const Checked& item) const {
+    if (item.tensor == kNoTensor) return labels_[item.label];
+    return StrCat("tensor \"", Printable(ToText(tensors_.at(item.label)[item.tensor].name())), "\"");
   }
 
   // A damaged table is a difference of its artifact, not the end of the verification.
@@ -196,21 +214,17 @@ class Verifier {
     for (std::uint32_t i = 0; i < reader_.artifact_count(); ++i) {
       const format::Artifact& artifact = reader_.artifact(i);
       const std::string name = StrCat("artifact \"", Printable(ToText(artifact.name())), "\"");
+      const std::uint32_t label = Label(name);
       const Status status = [&]() -> Status {
         if (!BundleReader::CheckKind(artifact).ok()) {
           PANNIER_TRY(const ChunkedContent content, reader_.OpaqueContent(artifact));
-          return AddContent(content, Label(name));
+          return AddContent(content, label);
         }
         if (artifact.kind() == format::ArtifactKind::Blob) {
           PANNIER_TRY(const ChunkedContent content, reader_.BlobContent(artifact));
-          return AddContent(content, Label(name));
+          return AddContent(content, label);
         }
-        PANNIER_TRY(const TensorReader tensors, reader_.Tensors(artifact));
-        for (std::uint32_t t = 0; t < tensors.size(); ++t) {
-          PANNIER_TRY(const ChunkedContent content, tensors.Content(t));
-          PANNIER_CHECK_OK(AddContent(content, Label(StrCat("tensor \"", Printable(ToText(tensors[t].name())), "\""))));
-        }
-        return {};
+        return AddTensors(artifact, label);
       }();
       if (!status.ok()) Differ(StrCat(name, ": ", status.message()));
     }
@@ -238,7 +252,7 @@ class Verifier {
         Differ(StrCat(name, ": found no ", part->size(), " bytes at ", Hex(part->offset()), " from the payload's start"));
         continue;
       }
-      checked_.push_back({*bytes, ToDigest(*part->sha256()), Label(name)});
+      checked_.push_back({*bytes, ToDigest(*part->sha256()), Label(name), false, kNoTensor});
     }
   }
 
@@ -258,33 +272,28 @@ class Verifier {
   }
 
   Status CompareAll() {
-    constexpr std::uint64_t kGroup = 8;
+    // Until a group holds this much, or so many: pages are given back in one go, since each time interrupts all processors that
+    // this process runs on.
+    constexpr std::uint64_t kGroupBytes = 2 << 20;
+    constexpr std::size_t kGroupItems = 4096;
+    std::vector<std::size_t> ends;
+    std::uint64_t bytes = 0;
+    for (std::size_t i = 0, first = 0; i < checked_.size(); ++i) {
+      bytes += checked_[i].bytes.size();
+      if (bytes < kGroupBytes && i + 1 - first < kGroupItems && i + 1 < checked_.size()) continue;
+      ends.push_back(first = i + 1);
+      bytes = 0;
+    }
     std::mutex mutex;
     std::vector<std::pair<std::uint64_t, std::string>> found;
-    PANNIER_CHECK_OK(ParallelFor(ChunkCount(checked_.size(), kGroup), threads_, [&](std::uint64_t group) -> Status {
-      const std::size_t first = static_cast<std::size_t>(group * kGroup);
-      const std::size_t count = std::min<std::size_t>(kGroup, checked_.size() - first);
-      std::array<ByteView, kGroup> bytes;
-      std::array<std::vector<std::uint8_t>, kGroup> copies;
-      std::array<Sha256Digest, kGroup> digests;
-      for (std::size_t i = 0; i < count; ++i) bytes[i] = WithoutDerived(checked_[first + i].bytes, copies[i]);
-      Sha256Many(bytes.data(), count, digests.data());
-      // Given back in one go, since each time interrupts all processors that this process runs on.
-      const std::uint8_t* begin = checked_[first].bytes.begin();  // of the file: bytes[0] may be a copy
-      const std::uint8_t* end = checked_[first].bytes.end();
-      for (std::size_t i = 0; i < count; ++i) {
-        const Checked& item = checked_[first + i];
-        const bool same = digests[i] == item.expected || (item.is_gap && IsFiller(item.bytes));
-        if (!same) {
-          const std::lock_guard<std::mutex> lock(mutex);
-          found.emplace_back(OffsetOf(item.bytes),
-                             StrCat(labels_[item.label], ": ", item.bytes.size(), " bytes at ", Hex(OffsetOf(item.bytes)),
-                                    ": sha-256: found ", digests[i].Hex(), ", expected ", item.expected.Hex()));
-        }
-        begin = std::min(begin, item.bytes.begin());
-        end = std::max(end, item.bytes.end());
+    PANNIER_CHECK_OK(ParallelFor(ends.size(), threads_, [&](std::uint64_t group) -> Status {
+      const std::size_t first = group == 0 ? 0 : ends[group - 1];
+      for (const auto& [item, digest] : Differing(first, ends[group])) {
+        const std::lock_guard<std::mutex> lock(mutex);
+        found.emplace_back(OffsetOf(item->bytes),
+                           StrCat(LabelOf(*item), ": ", item->bytes.size(), " bytes at ", Hex(OffsetOf(item->bytes)),
+                                  ": sha-256: found ", digest.Hex(), ", expected ", item->expected.Hex()));
       }
-      file_.Release(ByteView(begin, static_cast<std::size_t>(end - begin)));
       return {};
     }));
     std::sort(found.begin(), found.end());
@@ -294,6 +303,30 @@ class Verifier {
       covered_.push_back({OffsetOf(item.bytes), item.bytes.size()});
     }
     return {};
+  }
+
+  // Those of checked_[first..last) whose digest is another, with that.
+  std::vector<std::pair<const Checked*, Sha256Digest>> Differing(std::size_t first, std::size_t last) const {
+    constexpr std::size_t kAbreast = 8;  // since independent digests are made faster side by side
+    std::vector<std::pair<const Checked*, Sha256Digest>> differing;
+    const std::uint8_t* begin = checked_[first].bytes.begin();
+    const std::uint8_t* end = checked_[first].bytes.end();
+    for (std::size_t at = first; at < last; at += kAbreast) {
+      const std::size_t count = std::min(kAbreast, last - at);
+      std::array<ByteView, kAbreast> bytes;
+      std::array<std::vector<std::uint8_t>, kAbreast> copies;
+      std::array<Sha256Digest, kAbreast> digests;
+      for (std::size_t i = 0; i < count; ++i) bytes[i] = WithoutDerived(checked_[at + i].bytes, copies[i]);
+      Sha256Many(bytes.data(), count, digests.data());
+      for (std::size_t i = 0; i < count; ++i) {
+        const Checked& item = checked_[at + i];
+        if (digests[i] != item.expected && !(item.is_gap && IsFiller(item.bytes))) differing.emplace_back(&item, digests[i]);
+        begin = std::min(begin, item.bytes.begin());
+        end = std::max(end, item.bytes.end());
+      }
+    }
+    file_.Release(ByteView(begin, static_cast<std::size_t>(end - begin)));
+    return differing;
   }
 
   // Every byte belongs to exactly one part; what belongs to none is padding, and zero.
@@ -387,7 +420,7 @@ class Verifier {
         Differ(StrCat("image: found no ", span.size, " bytes at address ", Hex(span.address)));
         continue;
       }
-      checked_.push_back({*bytes, span.sha256, span.is_gap ? gap_label : label, span.is_gap});
+      checked_.push_back({*bytes, span.sha256, span.is_gap ? gap_label : label, span.is_gap, kNoTensor});
     }
     return {};
   }
@@ -402,6 +435,7 @@ class Verifier {
   unsigned threads_;
   VerifyReport report_;
   std::vector<std::string> labels_;
+  std::map<std::uint32_t, TensorReader> tensors_;  // by their artifact's label
   std::vector<Checked> checked_;
   std::vector<std::pair<std::uint64_t, std::uint64_t>> covered_;  // offset and size in the file
   std::vector<DerivedRange> derived_;

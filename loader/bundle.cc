@@ -23,6 +23,22 @@ const format::Tensor& TensorOf(const BundleImpl* bundle, std::size_t index) {
   return tensors[static_cast<std::uint32_t>(index)];
 }
 
+TensorMemory& MemoryOf(const BundleImpl* bundle) { return *ValueOrThrow(bundle->Memory(), *bundle); }
+
+constexpr std::int32_t kDlCpu = 1;
+
+// DLTensor has no room for const: shapes stay read-only, and so does what data() gave.
+DlTensor MakeDlTensor(const TensorView& tensor, const void* data) {
+  const ArrayView<std::int64_t> dimensions = tensor.shape();
+  return {const_cast<void*>(data),
+          {kDlCpu, 0},
+          static_cast<std::int32_t>(dimensions.size()),
+          tensor.dtype(),
+          const_cast<std::int64_t*>(dimensions.data()),
+          nullptr,
+          0};
+}
+
 }  // namespace
 
 void ThrowError(Status status, const std::string& path) {
@@ -43,11 +59,21 @@ Device TensorView::device() const {
   return {tensor.device_type(), tensor.device_id()};
 }
 
-const void* TensorView::data() const { return ValueOrThrow(bundle_->TensorData(static_cast<std::uint32_t>(index_)), *bundle_); }
+const void* TensorView::data() const { return ValueOrThrow(MemoryOf(bundle_).Data(static_cast<std::uint32_t>(index_)), *bundle_); }
+
+void* TensorView::mutable_data() const {
+  return ValueOrThrow(MemoryOf(bundle_).MutableData(static_cast<std::uint32_t>(index_)), *bundle_);
+}
 
 bool TensorView::is_zero_copy() const {
-  return ValueOrThrow(bundle_->TensorInPlace(static_cast<std::uint32_t>(index_)), *bundle_).has_value();
+  return ValueOrThrow(MemoryOf(bundle_).InPlace(static_cast<std::uint32_t>(index_)), *bundle_).has_value();
 }
+
+void TensorView::Prefetch() const { OkOrThrow(MemoryOf(bundle_).Prefetch(static_cast<std::uint32_t>(index_)), *bundle_); }
+
+void TensorView::Release() const { OkOrThrow(MemoryOf(bundle_).Release(static_cast<std::uint32_t>(index_)), *bundle_); }
+
+void TensorView::ReleaseMutable() const { MemoryOf(bundle_).ReleaseMutable(static_cast<std::uint32_t>(index_)); }
 
 std::size_t TensorView::stored_bytes() const {
   const TensorReader& tensors = *ValueOrThrow(bundle_->Tensors(), *bundle_);
@@ -61,21 +87,12 @@ void TensorView::CopyTo(void* destination, std::size_t size) const {
                 StrCat("tensor \"", Printable(name()), "\": destination: found ", size, " bytes, expected ", nbytes())},
                bundle_->path());
   }
-  OkOrThrow(bundle_->CopyTensor(static_cast<std::uint32_t>(index_), destination), *bundle_);
+  OkOrThrow(MemoryOf(bundle_).CopyTo(static_cast<std::uint32_t>(index_), destination), *bundle_);
 }
 
-DlTensor TensorView::dl_tensor() const {
-  constexpr std::int32_t kDlCpu = 1;
-  const ArrayView<std::int64_t> dimensions = shape();
-  // DLTensor has no room for const; both stay read-only.
-  return {const_cast<void*>(data()),
-          {kDlCpu, 0},
-          static_cast<std::int32_t>(dimensions.size()),
-          dtype(),
-          const_cast<std::int64_t*>(dimensions.data()),
-          nullptr,
-          0};
-}
+DlTensor TensorView::dl_tensor() const { return MakeDlTensor(*this, data()); }
+
+DlTensor TensorView::mutable_dl_tensor() const { return MakeDlTensor(*this, mutable_data()); }
 
 TensorView TensorList::at(std::string_view name) const {
   const auto index = ValueOrThrow(bundle_->Tensors(), *bundle_)->Find(name);
@@ -128,6 +145,10 @@ std::size_t Bundle::artifact_count() const { return impl_->reader().artifact_cou
 ArtifactView Bundle::artifact_at(std::size_t index) const { return {impl_.get(), index}; }
 
 void Bundle::DecodeAll() const { OkOrThrow(impl_->DecodeAll(), *impl_); }
+
+void Bundle::Prefetch() const { OkOrThrow(impl_->PrefetchAll(), *impl_); }
+
+void Bundle::Release() const { impl_->ReleaseAll(); }
 
 void Bundle::CheckDigests() const { OkOrThrow(impl_->CheckDigests(), *impl_); }
 

@@ -12,47 +12,39 @@
 #include <string_view>
 #include <vector>
 
+#include "loader/decoded_bytes.h"
+#include "loader/tensor_memory.h"
 #include "pannier/loader.h"
 #include "src/bundle_reader.h"
 #include "src/result.h"
 
 namespace pannier {
 
-// Memory that decoded bytes live in: aligned to 64 bytes, from the operating system's allocator, nothing else before or behind.
-class DecodedBytes {
- public:
-  static Result<DecodedBytes> Allocate(std::uint64_t size);
-  std::uint8_t* data() const { return data_.get(); }
-
- private:
-  struct Free {
-    void operator()(std::uint8_t* bytes) const;
-  };
-  std::unique_ptr<std::uint8_t, Free> data_;
-};
-
 class BundleImpl {
  public:
   // `image` keeps the payload's bytes in place until it is destroyed. `find_symbol` is null for a bundle whose code is not loaded.
   static Result<std::shared_ptr<const BundleImpl>> Create(const Payload& payload, std::shared_ptr<const void> image,
                                                           void* (*find_symbol)(const void* image, const char* name),
-                                                          std::string path, const LoadOptions& options);
+                                                          BundleOrigin origin, const LoadOptions& options);
 
   const BundleReader& reader() const { return reader_; }
-  const std::string& path() const { return path_; }
+  const std::string& path() const { return origin_.path; }
   bool is_loaded() const { return find_symbol_ != nullptr; }
   void* FindSymbol(const char* name) const { return find_symbol_(image_.get(), name); }
 
   Result<ByteView> ArtifactBytes(std::uint32_t index) const;
 
-  // The tensors; the table is checked on the first call.
+  // The tensors and their values; the table is checked on the first call.
+  Result<TensorMemory*> Memory() const;
   Result<const TensorReader*> Tensors() const;
-  // Shape and data in this machine's byte order. Only after Tensors() succeeded.
+  // In this machine's byte order. Only after Tensors() succeeded.
   ArrayView<std::int64_t> TensorShape(std::uint32_t index) const;
-  Result<const void*> TensorData(std::uint32_t index) const;
-  Result<std::optional<ByteView>> TensorInPlace(std::uint32_t index) const;
-  Status CopyTensor(std::uint32_t index, void* out) const;
+  // Nothing where there are no params.
   Status DecodeAll() const;
+  Status PrefetchAll() const;
+  void ReleaseAll() const;
+
+  // Of all artifacts.
   Status CheckDigests() const;
 
  private:
@@ -63,10 +55,9 @@ class BundleImpl {
   };
 
   BundleImpl(BundleReader reader, std::shared_ptr<const void> image, void* (*find_symbol)(const void*, const char*),
-             std::string path, const LoadOptions& options);
+             BundleOrigin origin, const LoadOptions& options);
   bool checks_chunks() const { return options_.check != Check::kStructure; }
   Status OpenTensors() const;
-  Status DecodeTensor(const ChunkedContent& content, std::uint32_t index, void* out) const;
   Result<const std::uint8_t*> DecodeArtifact(const format::Artifact& artifact, DecodedBytes& owned) const;
   Status AssembleParams(std::uint8_t* out, std::uint64_t size) const;
   std::mutex& MutexOf(std::uint32_t index) const { return slot_mutexes_[index % slot_mutexes_.size()]; }
@@ -74,18 +65,17 @@ class BundleImpl {
   BundleReader reader_;
   std::shared_ptr<const void> image_;
   void* (*find_symbol_)(const void*, const char*);
-  std::string path_;
+  BundleOrigin origin_;
   LoadOptions options_;
 
   mutable std::vector<Slot> artifacts_;
 
-  // Made by OpenTensors, under tensors_mutex_; then only read, but for the slots.
+  // Made by OpenTensors, under tensors_mutex_.
   mutable std::mutex tensors_mutex_;
   mutable std::atomic<bool> tensors_open_{false};
-  mutable std::optional<TensorReader> tensors_;
+  mutable std::optional<TensorMemory> tensors_;
   mutable std::vector<std::int64_t> shapes_;       // one after another
   mutable std::vector<std::size_t> shape_starts_;  // into shapes_
-  mutable std::vector<Slot> tensor_slots_;
 
   mutable std::array<std::mutex, 16> slot_mutexes_;
 };

@@ -51,7 +51,11 @@ static_assert(offsetof(pannier_dl_tensor, strides) == offsetof(DlTensor, strides
 static_assert(offsetof(pannier_dl_tensor, byte_offset) == offsetof(DlTensor, byte_offset));
 
 // No padding at the end: a field that comes later must change the size.
-static_assert(sizeof(pannier_load_options) == offsetof(pannier_load_options, reserved) + sizeof(std::uint32_t));
+static_assert(sizeof(pannier_load_options) == offsetof(pannier_load_options, cache_dir) + sizeof(const char*));
+
+// As the struct was at first, without cache_dir.
+constexpr std::size_t kFirstOptionsSize = offsetof(pannier_load_options, reserved) + sizeof(std::uint32_t);
+static_assert(kFirstOptionsSize == offsetof(pannier_load_options, cache_dir));
 
 // Far above any size the struct will have: what is larger was never initialised.
 constexpr std::size_t kMaxOptionsSize = 4096;
@@ -102,13 +106,14 @@ void RequireBelow(std::size_t index, std::size_t count, const char* what, const 
 
 LoadOptions GetOptions(const pannier_load_options* given) {
   if (given == nullptr) return {};
-  if (given->struct_size < sizeof(*given) || given->struct_size > kMaxOptionsSize) {
+  const bool is_first = given->struct_size == kFirstOptionsSize;
+  if (!is_first && (given->struct_size < sizeof(*given) || given->struct_size > kMaxOptionsSize)) {
     throw Error(ErrorCode::kInvalidArgument,
                 StrCat("options: struct_size: found ", given->struct_size, ", expected ", sizeof(*given)));
   }
   const auto* bytes = reinterpret_cast<const unsigned char*>(given);
-  if (given->reserved != 0 ||
-      std::any_of(bytes + sizeof(*given), bytes + given->struct_size, [](unsigned char byte) { return byte != 0; })) {
+  if (given->reserved != 0 || (!is_first && std::any_of(bytes + sizeof(*given), bytes + given->struct_size,
+                                                        [](unsigned char byte) { return byte != 0; }))) {
     throw Error(ErrorCode::kUnsupported, "options: found a field that this version does not know, expected zero");
   }
   LoadOptions options;
@@ -127,6 +132,7 @@ LoadOptions GetOptions(const pannier_load_options* given) {
   }
   options.threads = given->threads;
   options.global_symbols = given->global_symbols != 0;
+  if (!is_first && given->cache_dir != nullptr) options.cache_dir = given->cache_dir;
   return options;
 }
 
@@ -384,6 +390,43 @@ int pannier_tensor_dl_tensor(const pannier_bundle* bundle, size_t index, pannier
     RequireNotNull(tensor, "tensor");
     *tensor = from.dl_tensor().As<pannier_dl_tensor>();
   });
+}
+
+int pannier_tensor_mutable_data(const pannier_bundle* bundle, size_t index, void** data, pannier_error* error) noexcept {
+  return Guard(error, [&] {
+    const pannier::TensorView from = pannier::TensorAt(bundle, index);
+    RequireNotNull(data, "data");
+    *data = from.mutable_data();
+  });
+}
+
+int pannier_tensor_mutable_dl_tensor(const pannier_bundle* bundle, size_t index, pannier_dl_tensor* tensor,
+                                     pannier_error* error) noexcept {
+  return Guard(error, [&] {
+    const pannier::TensorView from = pannier::TensorAt(bundle, index);
+    RequireNotNull(tensor, "tensor");
+    *tensor = from.mutable_dl_tensor().As<pannier_dl_tensor>();
+  });
+}
+
+int pannier_tensor_release_mutable(const pannier_bundle* bundle, size_t index, pannier_error* error) noexcept {
+  return Guard(error, [&] { pannier::TensorAt(bundle, index).ReleaseMutable(); });
+}
+
+int pannier_tensor_prefetch(const pannier_bundle* bundle, size_t index, pannier_error* error) noexcept {
+  return Guard(error, [&] { pannier::TensorAt(bundle, index).Prefetch(); });
+}
+
+int pannier_tensor_release(const pannier_bundle* bundle, size_t index, pannier_error* error) noexcept {
+  return Guard(error, [&] { pannier::TensorAt(bundle, index).Release(); });
+}
+
+int pannier_prefetch_all(const pannier_bundle* bundle, pannier_error* error) noexcept {
+  return Guard(error, [&] { Get(bundle).Prefetch(); });
+}
+
+int pannier_release_all(const pannier_bundle* bundle, pannier_error* error) noexcept {
+  return Guard(error, [&] { Get(bundle).Release(); });
 }
 
 int pannier_decode_all(const pannier_bundle* bundle, pannier_error* error) noexcept {

@@ -24,10 +24,10 @@ namespace pannier {
 namespace {
 
 // A file that was cut off loads without complaint and then dies of SIGBUS; its program headers tell beforehand.
-Status CheckFileIsWhole(const std::string& path) {
+Result<FileIdentity> CheckFileIsWhole(const std::string& path) {
   const int descriptor = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (descriptor < 0) return {ErrorCode::kIo, StrCat("cannot open: ", std::strerror(errno))};
-  auto check = [&]() -> Status {
+  auto check = [&]() -> Result<FileIdentity> {
     struct stat facts {};
     if (fstat(descriptor, &facts) != 0) return {ErrorCode::kIo, StrCat("cannot stat: ", std::strerror(errno))};
     if (!S_ISREG(facts.st_mode)) return {ErrorCode::kInvalidArgument, "not a regular file"};
@@ -47,11 +47,12 @@ Status CheckFileIsWhole(const std::string& path) {
       segments = elf::ParseSegments(whole.bytes(), header);
       if (!segments.ok()) return segments.TakeStatus();
     }
-    return elf::CheckSegmentsInFile(*segments, file_size);
+    PANNIER_CHECK_OK(elf::CheckSegmentsInFile(*segments, file_size));
+    return IdentityOf(facts);
   };
-  Status status = check();
+  Result<FileIdentity> identity = check();
   close(descriptor);
-  return status;
+  return identity;
 }
 
 // What dl_iterate_phdr is asked: the object that holds an address of its image, or that is loaded at a base.
@@ -87,42 +88,42 @@ int VisitObject(dl_phdr_info* info, std::size_t, void* data) {
 }
 
 // `image->handle` is open; `address` is in its library.
-Result<Bundle> BundleOf(std::shared_ptr<LoadedImage> image, const void* address, const std::string& path,
-                        const LoadOptions& options) {
+Result<Bundle> BundleOf(std::shared_ptr<LoadedImage> image, const void* address, BundleOrigin origin, const LoadOptions& options) {
   ImageSearch search{address, false, {}, {}};
   dl_iterate_phdr(&VisitObject, &search);
   if (!search.found) return {ErrorCode::kNotFound, "no loaded library holds this address"};
-  const std::string& file = path.empty() ? search.path : path;
+  if (origin.path.empty()) origin.path = search.path;
   Payload payload;
   if (!search.segment.empty()) {
     payload.anchor = search.segment;
     payload.segment = search.segment;
   } else {
-    if (file.empty()) return NoPayload();
-    PANNIER_TRY(image->file, MappedFile::Open(file));
+    if (origin.path.empty()) return NoPayload();
+    PANNIER_TRY(image->file, MappedFile::Open(origin.path));
     PANNIER_TRY(payload, FindPayload(image->file.bytes()));
     // The file was replaced since the library was loaded: what it carries belongs to another library.
     if (payload.is_mapped()) return NoPayload();
+    origin.opened = image->file.identity();
   }
-  PANNIER_TRY(auto impl, BundleImpl::Create(payload, std::move(image), &FindSymbolIn, file, options));
+  PANNIER_TRY(auto impl, BundleImpl::Create(payload, std::move(image), &FindSymbolIn, std::move(origin), options));
   return Bundle(std::move(impl));
 }
 
 Result<Bundle> Load(const std::string& path, const LoadOptions& options) {
-  PANNIER_CHECK_OK(CheckFileIsWhole(path));
+  PANNIER_TRY(const FileIdentity identity, CheckFileIsWhole(path));
   PANNIER_TRY(std::shared_ptr<LoadedImage> image, OpenImage(path, options));
   link_map* map = nullptr;
   if (dlinfo(image->handle, RTLD_DI_LINKMAP, &map) != 0) return LoadError();
   // The dynamic section is a part of every loaded image, wherever the image is.
   const void* address = map->l_ld;
-  return BundleOf(std::move(image), address, path, options);
+  return BundleOf(std::move(image), address, {path, identity, true}, options);
 }
 
 Result<Bundle> Find(const void* address, const LoadOptions& options) {
   Dl_info info{};
   if (dladdr(address, &info) == 0) return {ErrorCode::kNotFound, "no loaded library holds this address"};
   PANNIER_TRY(std::shared_ptr<LoadedImage> image, ReopenImage(info.dli_fname));
-  return BundleOf(std::move(image), address, "", options);
+  return BundleOf(std::move(image), address, {}, options);
 }
 
 }  // namespace

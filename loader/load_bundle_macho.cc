@@ -20,7 +20,7 @@ namespace {
 
 // A file that was cut off dies of SIGBUS at first touch; its load commands tell beforehand. Which slice of a fat file is taken is
 // dyld's choice, so all of this machine's must be whole.
-Status CheckFileIsWhole(const std::string& path) {
+Result<FileIdentity> CheckFileIsWhole(const std::string& path) {
   PANNIER_TRY(const MappedFile file, MappedFile::Open(path));
   const ByteView bytes = file.bytes();
   const FileFormat found = DetectFormat(bytes);
@@ -32,18 +32,20 @@ Status CheckFileIsWhole(const std::string& path) {
     PANNIER_TRY(const std::vector<macho::Segment> segments, macho::ParseSegments(header, commands));
     return macho::CheckSegmentsInFile(segments, library.size());
   };
-  if (!macho::HasFatMagic(bytes)) return check(bytes);
+  if (!macho::HasFatMagic(bytes)) {
+    PANNIER_CHECK_OK(check(bytes));
+    return file.identity();
+  }
   PANNIER_TRY(const macho::FatFile fat, macho::ParseFat(bytes, bytes.size()));
   for (const macho::Slice& slice : fat.slices) {
     if (slice.cpu_type == macho::OwnCpuType()) PANNIER_CHECK_OK(check(*bytes.Slice(slice.offset, slice.size)));
   }
-  return {};
+  return file.identity();
 }
 
-Result<Bundle> BundleOf(std::shared_ptr<LoadedImage> image, const void* header, const std::string& path,
-                        const LoadOptions& options) {
+Result<Bundle> BundleOf(std::shared_ptr<LoadedImage> image, const void* header, BundleOrigin origin, const LoadOptions& options) {
   PANNIER_TRY(const Payload payload, FindMappedMachO(header));
-  PANNIER_TRY(auto impl, BundleImpl::Create(payload, std::move(image), &FindSymbolIn, path, options));
+  PANNIER_TRY(auto impl, BundleImpl::Create(payload, std::move(image), &FindSymbolIn, std::move(origin), options));
   return Bundle(std::move(impl));
 }
 
@@ -64,11 +66,11 @@ const void* HeaderOf(const void* handle) {
 }
 
 Result<Bundle> Load(const std::string& path, const LoadOptions& options) {
-  PANNIER_CHECK_OK(CheckFileIsWhole(path));
+  PANNIER_TRY(const FileIdentity identity, CheckFileIsWhole(path));
   PANNIER_TRY(std::shared_ptr<LoadedImage> image, OpenImage(path, options));
   const void* const header = HeaderOf(image->handle);
   if (header == nullptr) return {ErrorCode::kLoadFailed, "it was loaded, but is not among dyld's images"};
-  return BundleOf(std::move(image), header, path, options);
+  return BundleOf(std::move(image), header, {path, identity, true}, options);
 }
 
 Result<Bundle> Find(const void* address, const LoadOptions& options) {
@@ -76,7 +78,7 @@ Result<Bundle> Find(const void* address, const LoadOptions& options) {
   if (dladdr(address, &info) == 0 || info.dli_fbase == nullptr)
     return {ErrorCode::kNotFound, "no loaded library holds this address"};
   PANNIER_TRY(std::shared_ptr<LoadedImage> image, ReopenImage(info.dli_fname));
-  return BundleOf(std::move(image), info.dli_fbase, info.dli_fname, options);
+  return BundleOf(std::move(image), info.dli_fbase, {info.dli_fname, {}, true}, options);
 }
 
 }  // namespace

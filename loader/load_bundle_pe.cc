@@ -85,7 +85,8 @@ Result<Bundle> BundleOf(std::shared_ptr<LoadedImage> image, std::string path, co
   MODULEINFO info;
   if (GetModuleInformation(GetCurrentProcess(), image->module, &info, sizeof(info)) == 0) return LoadError(GetLastError());
   PANNIER_TRY(const Payload payload, FindMappedPe(ByteView(info.lpBaseOfDll, info.SizeOfImage)));
-  PANNIER_TRY(auto impl, BundleImpl::Create(payload, std::move(image), &FindSymbolIn, std::move(path), options));
+  PANNIER_TRY(auto impl,
+              BundleImpl::Create(payload, std::move(image), &FindSymbolIn, BundleOrigin{std::move(path), {}, true}, options));
   return Bundle(std::move(impl));
 }
 

@@ -20,14 +20,15 @@ struct OpenedImage {
   DecodedBytes copy;  // of an image that does not begin at an aligned address
 };
 
-Result<Bundle> OpenImage(std::shared_ptr<OpenedImage> image, ByteView bytes, const std::string& path, const LoadOptions& options) {
+Result<Bundle> OpenImage(std::shared_ptr<OpenedImage> image, ByteView bytes, BundleOrigin origin, const LoadOptions& options) {
   if (reinterpret_cast<std::uintptr_t>(bytes.data()) % kImageAlignment != 0) {
     PANNIER_TRY(image->copy, DecodedBytes::Allocate(bytes.size()));
     std::memcpy(image->copy.data(), bytes.data(), bytes.size());
     bytes = ByteView(image->copy.data(), bytes.size());
+    origin.is_mapped = false;
   }
   PANNIER_TRY(const Payload payload, FindPayload(bytes));
-  PANNIER_TRY(auto impl, BundleImpl::Create(payload, std::move(image), nullptr, path, options));
+  PANNIER_TRY(auto impl, BundleImpl::Create(payload, std::move(image), nullptr, std::move(origin), options));
   return Bundle(std::move(impl));
 }
 
@@ -36,7 +37,8 @@ Result<Bundle> OpenMapped(Result<MappedFile> file, const std::string& path, cons
   auto image = std::make_shared<OpenedImage>();
   image->file = std::move(*file);
   const ByteView bytes = image->file.bytes();
-  return OpenImage(std::move(image), bytes, path, options);
+  BundleOrigin origin{path, image->file.identity(), true};
+  return OpenImage(std::move(image), bytes, std::move(origin), options);
 }
 
 Bundle ValueOrThrow(Result<Bundle> bundle, const std::string& path) {
@@ -55,7 +57,7 @@ Bundle OpenBundle(int file_descriptor, std::uint64_t offset, std::uint64_t size,
 }
 
 Bundle OpenBundle(const void* bytes, std::size_t size, const LoadOptions& options) {
-  return ValueOrThrow(OpenImage(std::make_shared<OpenedImage>(), ByteView(bytes, size), "", options), "");
+  return ValueOrThrow(OpenImage(std::make_shared<OpenedImage>(), ByteView(bytes, size), {"", {}, false}, options), "");
 }
 
 }  // namespace pannier

@@ -29,6 +29,7 @@ class TensorReader {
   std::uint32_t size() const { return table_->tensors()->size(); }
   const format::Tensor& operator[](std::uint32_t i) const { return *table_->tensors()->Get(i); }
   std::uint64_t params_reserved() const { return table_->reserved(); }
+  std::uint32_t chunk_size() const { return table_->chunk_size(); }
   std::optional<std::uint32_t> Find(std::string_view name) const;
 
   // A tensor's chunks; checks the digest of their table.
@@ -86,6 +87,11 @@ class BundleReader {
   Result<ChunkedContent> BlobContent(const format::Artifact& artifact) const;
   Result<TensorReader> Tensors(const format::Artifact& artifact) const;
 
+  // All of an artifact as it is stored.
+  ByteView StoredBytes(const format::Artifact& artifact) const {
+    return *sections_[artifact.section()].Slice(artifact.offset(), artifact.stored_size());
+  }
+
  private:
   BundleReader(const Payload& payload, const Anchor& anchor) : payload_(payload), anchor_(anchor) {}
   Status ReadManifest();
@@ -93,9 +99,6 @@ class BundleReader {
   Status CheckArtifacts() const;
   Status ReadHostRuns();
   Status CheckIndexRanges() const;
-  ByteView StoredBytes(const format::Artifact& artifact) const {
-    return *sections_[artifact.section()].Slice(artifact.offset(), artifact.stored_size());
-  }
 
   Payload payload_;
   Anchor anchor_;

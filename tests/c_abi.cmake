@@ -1,4 +1,4 @@
-# The C interface's tests, and pannier as its users install and link it; on bundles made here from mlp.
+# The tests of loading and of the C interface, and pannier as its users install and link it; on bundles made here from mlp.
 # A build without the embedder has them where PANNIER_EXECUTABLE names a pannier made elsewhere.
 set(machine "${CMAKE_SYSTEM_PROCESSOR}")
 if(machine MATCHES "^(x86_64|AMD64|i.86)$")
@@ -23,15 +23,28 @@ foreach(codec store zstd)
   pannier_embed(LIBRARY "${host}" OUTPUT mlp_${codec}.so CODEC ${codec} GRAPH "${mlp}/graph.json" PARAMS "${mlp}/params.bin")
   list(APPEND bundles c_abi_${codec}.so mlp_${codec}.so)
 endforeach()
+# Tensors of many types and sizes, the largest of some MiB: for loading_test.cc.
+find_package(Python3 REQUIRED COMPONENTS Interpreter)
+set(params "${CMAKE_CURRENT_BINARY_DIR}/loading.params")
+add_custom_command(OUTPUT "${params}"
+  COMMAND Python3::Interpreter "${CMAKE_CURRENT_SOURCE_DIR}/foreign/make_params.py" "${params}"
+  DEPENDS foreign/make_params.py VERBATIM)
+foreach(codec store zstd planes)
+  pannier_embed(LIBRARY "${host}" OUTPUT loading_${codec}.so CODEC ${codec} PARAMS "${params}")
+  list(APPEND bundles loading_${codec}.so)
+endforeach()
 pannier_embed(LIBRARY "${host}" OUTPUT c_abi_opaque.so PARAMS "${mlp}/input.npy")
 add_custom_target(c_abi_bundles ALL DEPENDS ${bundles} c_abi_opaque.so)
 
 pannier_test(pannier_c_abi_tests 17 pannier_internal c_abi_test.cc)
-target_compile_definitions(pannier_c_abi_tests PRIVATE
-  PANNIER_TEST_BUNDLES="${CMAKE_CURRENT_BINARY_DIR}"
-  PANNIER_TEST_HOST="${host}")
-target_include_directories(pannier_c_abi_tests PRIVATE "${PROJECT_SOURCE_DIR}")
-add_dependencies(pannier_c_abi_tests c_abi_bundles)
+pannier_test(pannier_loading_tests 17 pannier_internal decoded_cache_test.cc loading_test.cc)
+foreach(tests pannier_c_abi_tests pannier_loading_tests)
+  target_compile_definitions(${tests} PRIVATE
+    PANNIER_TEST_BUNDLES="${CMAKE_CURRENT_BINARY_DIR}"
+    PANNIER_TEST_HOST="${host}")
+  target_include_directories(${tests} PRIVATE "${PROJECT_SOURCE_DIR}")
+  add_dependencies(${tests} c_abi_bundles)
+endforeach()
 
 add_executable(c_abi_c99 c_abi_c99.c)
 pannier_target(c_abi_c99 17)

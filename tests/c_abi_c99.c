@@ -200,6 +200,30 @@ static void CheckTensor(const pannier_bundle* bundle, const file* params, size_t
   *at += tensor->nbytes;
 }
 
+// Written to, read ahead, given back: the bundle's values stay what they are.
+static void CheckTensorMemory(const pannier_bundle* bundle, const pannier_tensor* tensor) {
+  const void* data = NULL;
+  void* values = NULL;
+  void* again = NULL;
+  pannier_dl_tensor dl_tensor;
+
+  CHECK_OK(pannier_tensor_prefetch(bundle, tensor->index, &error));
+  CHECK_OK(pannier_tensor_data(bundle, tensor->index, &data, &error));
+  CHECK_OK(pannier_tensor_mutable_data(bundle, tensor->index, &values, &error));
+  CHECK((uintptr_t)values % 64 == 0 && values != data && memcmp(values, data, tensor->nbytes) == 0);
+  memset(values, 0x5A, tensor->nbytes);
+  CHECK(memcmp(values, data, tensor->nbytes) != 0);
+  CHECK_OK(pannier_tensor_release(bundle, tensor->index, &error));
+  CHECK_OK(pannier_tensor_mutable_dl_tensor(bundle, tensor->index, &dl_tensor, &error));
+  CHECK(dl_tensor.data == values && dl_tensor.shape == tensor->shape && dl_tensor.ndim == tensor->ndim);
+  CHECK(((unsigned char*)values)[tensor->nbytes - 1] == 0x5A);
+  CHECK_OK(pannier_tensor_release_mutable(bundle, tensor->index, &error));
+  CHECK_OK(pannier_tensor_release_mutable(bundle, tensor->index, &error));
+  CHECK_OK(pannier_tensor_mutable_data(bundle, tensor->index, &again, &error));
+  CHECK_OK(pannier_tensor_data(bundle, tensor->index, &data, &error));
+  CHECK(memcmp(again, data, tensor->nbytes) == 0);
+}
+
 static void CheckTensors(const pannier_bundle* bundle, const file* params) {
   size_t at = 16;
   size_t names_at;
@@ -224,6 +248,7 @@ static void CheckTensors(const pannier_bundle* bundle, const file* params) {
     CHECK(tensor.name_length == length && memcmp(tensor.name, params->bytes + names_at, length) == 0);
     names_at += length;
     CheckTensor(bundle, params, &at, &tensor);
+    CheckTensorMemory(bundle, &tensor);
   }
   CHECK(at == params->size);
 
@@ -300,7 +325,10 @@ static void CheckBundle(pannier_bundle* bundle, const char* path, int is_loaded,
   CHECK(IsSha256Text(digest));
   CheckArtifacts(bundle, graph, params);
   CheckTensors(bundle, params);
+  CHECK_OK(pannier_prefetch_all(bundle, &error));
   CHECK_OK(pannier_decode_all(bundle, &error));
+  CHECK_OK(pannier_release_all(bundle, &error));
+  CheckTensors(bundle, params);
   CHECK_OK(pannier_bundle_check_digests(bundle, &error));
   if (is_loaded) {
     CheckCode(bundle);
@@ -401,7 +429,20 @@ static void CheckNullArguments(const pannier_bundle* bundle, const char* path) {
   CHECK_INVALID(pannier_tensor_copy_to(bundle, 0, NULL, sizeof(digest), &error));
   CHECK_INVALID(pannier_tensor_dl_tensor(NULL, 0, &dl_tensor, &error));
   CHECK_INVALID(pannier_tensor_dl_tensor(bundle, 0, NULL, &error));
+  CHECK_INVALID(pannier_tensor_mutable_data(NULL, 0, &address, &error));
+  CHECK_INVALID(pannier_tensor_mutable_data(bundle, 0, NULL, &error));
+  CHECK_INVALID(pannier_tensor_mutable_dl_tensor(NULL, 0, &dl_tensor, &error));
+  CHECK_INVALID(pannier_tensor_mutable_dl_tensor(bundle, 0, NULL, &error));
+  CHECK_INVALID(pannier_tensor_mutable_data(bundle, SIZE_MAX, &address, &error));
+  CHECK_INVALID(pannier_tensor_release_mutable(NULL, 0, &error));
+  CHECK_INVALID(pannier_tensor_release_mutable(bundle, SIZE_MAX, &error));
+  CHECK_INVALID(pannier_tensor_prefetch(NULL, 0, &error));
+  CHECK_INVALID(pannier_tensor_prefetch(bundle, SIZE_MAX, &error));
+  CHECK_INVALID(pannier_tensor_release(NULL, 0, &error));
+  CHECK_INVALID(pannier_tensor_release(bundle, SIZE_MAX, &error));
   CHECK_INVALID(pannier_decode_all(NULL, &error));
+  CHECK_INVALID(pannier_prefetch_all(NULL, &error));
+  CHECK_INVALID(pannier_release_all(NULL, &error));
   CHECK_INVALID(pannier_data_type_name(float32, NULL, &error));
 #undef CHECK_INVALID
 
@@ -427,6 +468,20 @@ static void CheckOptions(const char* path) {
   options.check = PANNIER_CHECK_FULL + 1;
   CHECK_CODE(PANNIER_ERROR_INVALID_ARGUMENT, pannier_open(path, &options, &bundle, &error));
   CHECK(bundle == NULL);  // not the pointer from before
+
+  // A caller compiled against the first header, whose struct had no cache_dir.
+  options.check = PANNIER_CHECK_LAZY;
+  options.struct_size = offsetof(pannier_load_options, cache_dir);
+  options.cache_dir = (const char*)1;  // what lies behind is nobody's
+  CHECK_OK(pannier_open(path, &options, &bundle, &error));
+  CHECK_OK(pannier_decode_all(bundle, &error));
+  pannier_bundle_free(bundle);
+  options.struct_size += 1;
+  CHECK_CODE(PANNIER_ERROR_INVALID_ARGUMENT, pannier_open(path, &options, &bundle, &error));
+  options.struct_size = sizeof(options);
+  options.cache_dir = "";
+  CHECK_OK(pannier_open(path, &options, &bundle, &error));
+  pannier_bundle_free(bundle);
 
   // A caller compiled against a newer header that sets nothing new; then one that does.
   larger.known.struct_size = sizeof(larger);

@@ -238,6 +238,29 @@ TEST_CASE("a long message is cut between characters", "[c_abi]") {
   CHECK(cut_within_character != 0);
 }
 
+TEST_CASE("the C interface keeps decoded params where it is told to", "[c_abi]") {
+  const pannier::TemporaryDirectory directory;
+  const std::string folder = directory / "cache";
+  pannier_load_options options = PANNIER_LOAD_OPTIONS_INIT;
+  options.cache_dir = folder.c_str();
+  for (int round = 0; round < 2; ++round) {
+    pannier_bundle* bundle = nullptr;
+    pannier_error error;
+    REQUIRE(pannier_open(BundlePath("zstd").c_str(), &options, &bundle, &error) == PANNIER_OK);
+    CHECK(std::filesystem::exists(folder) == (round == 1));
+    CHECK(pannier_decode_all(bundle, &error) == PANNIER_OK);
+    const auto files = std::filesystem::directory_iterator(folder);
+    CHECK(std::distance(begin(files), end(files)) == 1);
+    const pannier::Bundle expected = pannier::OpenBundle(BundlePath("store"));
+    for (std::size_t i = 0; i < expected.params().size(); ++i) {
+      const void* data = nullptr;
+      REQUIRE(pannier_tensor_data(bundle, i, &data, &error) == PANNIER_OK);
+      CHECK(std::memcmp(data, expected.params()[i].data(), expected.params()[i].nbytes()) == 0);
+    }
+    pannier_bundle_free(bundle);
+  }
+}
+
 TEST_CASE("memory that runs out is a code", "[c_abi]") {
 #ifdef PANNIER_TEST_OWN_ALLOCATOR
   SKIP("a sanitizer's allocator ends the program instead");

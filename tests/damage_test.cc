@@ -186,7 +186,7 @@ const std::vector<Damage>& Damages() {
       {"tensor's chunk record", [](const Image& i) { i.chunks[0] = 1; }, Seal::kNothing, ErrorCode::kDigestMismatch,
        "tensor \"p0\": chunk table: sha-256: found "},
       {"tensor's data", [](const Image& i) { i.params_bytes[100] ^= 0x40; }, Seal::kNothing, ErrorCode::kDigestMismatch,
-       "chunk 0 (stored at 0x0): sha-256: found "},
+       "tensor \"p0\": chunk 0 (stored at 0x0): sha-256: found "},
   };
   return damages;
 }

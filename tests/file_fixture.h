@@ -17,7 +17,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <iterator>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -67,8 +67,9 @@ inline std::string Pattern(std::size_t size, std::uint32_t seed) {
 }
 
 inline std::string ReadFile(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+  std::ostringstream bytes;
+  bytes << std::ifstream(path, std::ios::binary).rdbuf();  // byte by byte it takes thirty times as long
+  return bytes.str();
 }
 
 inline void WriteFile(const std::string& path, const std::string& bytes) {

@@ -1,10 +1,11 @@
 // Bundle: a library's artifacts (graph, params, others) as views.
 //
 // Ownership: a Bundle is a shared handle. The library stays loaded, the file mapped and every decoded byte in memory until the last
-// copy of the handle is gone. Every view taken from it (string_view, ArrayView, TensorView, ArtifactView, symbols) borrows and must
-// not outlive the last handle.
+// copy of the handle is gone, or until Release(). Every view taken from it (string_view, ArrayView, TensorView, ArtifactView,
+// symbols) borrows and must not outlive the last handle.
 //
-// Threads: everything here may be called from several threads at a time on one handle.
+// Threads: everything here may be called from several threads at a time on one handle. Who releases knows that nobody uses what
+// goes.
 //
 // Errors: functions throw pannier::Error with the code named beside them.
 #ifndef PANNIER_BUNDLE_H_
@@ -35,8 +36,8 @@ class PANNIER_API TensorView {
   Device device() const;  // as the .params file says; the data is in host memory
 
   // The values, row-major, in this machine's byte order, aligned to at least 64 bytes. Straight from the mapped file when stored
-  // without compression (is_zero_copy()); otherwise decoded on the first call, by several threads, and kept until the Bundle goes.
-  // kMalformed, kDigestMismatch, kNoMemory.
+  // without compression (is_zero_copy()); otherwise from the cache (LoadOptions::cache_dir), or decoded on the first call, by
+  // several threads, and kept until Release() or until the Bundle goes. kMalformed, kDigestMismatch, kNoMemory.
   const void* data() const;
   bool is_zero_copy() const;
   std::size_t stored_bytes() const;
@@ -46,6 +47,27 @@ class PANNIER_API TensorView {
 
   // data() and shape() as a DLTensor, on the CPU.
   DlTensor dl_tensor() const;
+
+  // The values in memory that may be written to, for runtimes that do. The first call makes it, all later ones (on copies of the
+  // handle, too) give the same, with what was written to it: until ReleaseMutable(), or until the Bundle goes. Nobody else sees the
+  // writes: not data(), no other handle, no other process, not the file.
+  //
+  // Of a tensor that is_zero_copy(), from 64 KiB on, it is another mapping of the bundle's file: pages that are not written to stay
+  // shared with all who have mapped it. Where there is no such file any more (the bundle was opened from memory or by descriptor,
+  // the file was replaced, removed or written to since), and of all other tensors, it is a copy.
+  // kMalformed, kDigestMismatch, kNoMemory.
+  void* mutable_data() const;
+  DlTensor mutable_dl_tensor() const;
+  // Gives it back, with all that was written to it. Pointers from mutable_data() end; the next call gives the bundle's values.
+  void ReleaseMutable() const;
+
+  // Has the system read the tensor's stored bytes ahead, and returns at once. Only a hint: nothing when opened from memory.
+  void Prefetch() const;
+
+  // Gives back the memory that data() takes. What was decoded is freed: pointers from data() and dl_tensor() end, and the next call
+  // decodes again. Of a tensor that is_zero_copy(), or comes from the cache, pages leave this process, but pointers stay valid:
+  // what is touched comes back from the file. Name, shape and mutable_data() stay in any case.
+  void Release() const;
 
  private:
   friend class TensorList;
@@ -121,8 +143,14 @@ class PANNIER_API Bundle {
   std::size_t artifact_count() const;
   ArtifactView artifact_at(std::size_t index) const;  // index < artifact_count()
 
-  // Decodes all tensors now, by several threads, so that no later call does.
+  // Decodes all tensors now, by several threads, so that no later call does. With LoadOptions::cache_dir, makes the cache.
   void DecodeAll() const;
+
+  // TensorView::Prefetch() of all tensors: all of params are read ahead. Nothing when there are none.
+  void Prefetch() const;
+
+  // TensorView::Release() of all tensors. Graph, other artifacts and ArtifactView::bytes() stay.
+  void Release() const;
 
   // Checks every stored byte of the artifacts against its digest: kDigestMismatch names what differs.
   void CheckDigests() const;

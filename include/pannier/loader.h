@@ -20,8 +20,23 @@ enum class Check {
 
 struct LoadOptions {
   Check check = Check::kStructure;
-  unsigned threads = 0;         // for decoding one large artifact; 0: one for each processor
+  unsigned threads = 0;         // for decoding; 0: one for each processor
   bool global_symbols = false;  // RTLD_GLOBAL: libraries loaded later see this one's symbols; nothing on Windows
+
+  // A folder where decoded params are kept, so that later processes map them instead of decoding; "": none. Made when missing, with
+  // the folders above it. Of a bundle with compressed tensors, one file with all of them decoded, named by their digest, is written
+  // by whoever first asks for one (data(), mutable_data(), DecodeAll(), not CopyTo()), whom it costs the decoding of all and the
+  // wait for the disk. It is mapped from then on: data() of later handles and processes is zero-copy, and one memory serves them
+  // all.
+  //
+  // The cache is never a reason to fail: where it cannot be written or is not sound, tensors are decoded as if there was none, and
+  // it is made anew. Its structure is always checked; values as `check` says: with kStructure never, with kLazy when a tensor is
+  // first asked for, with kFull all when it is opened. Files may be removed at any time, and are never removed for being old.
+  //
+  // Other users must not be able to put values of theirs into a model. So, but for Windows, where access control lists do it, a
+  // folder is not used that is a symbolic link, that belongs to another user than this process's or root, or that its group or
+  // everybody may write to; nor is such a file. What is made is the user's alone (0700, 0600).
+  std::string cache_dir = {};
 };
 
 // Paths are UTF-8 on Windows, and what the system takes elsewhere.

@@ -11,9 +11,9 @@
 // Ownership: a pannier_bundle is counted. Whoever gets one from pannier_load, pannier_open*, pannier_find or pannier_bundle_retain
 // gives it back with one pannier_bundle_free. Nothing else that comes out of this interface is freed by the caller.
 //
-// Lifetime: the library stays loaded, the file mapped and every decoded byte in memory until the last pannier_bundle_free. Every
-// pointer handed out (names, texts, shapes, data, symbols, paths) points into that and must not be used after it. Structs and
-// digests are filled into the caller's memory and are the caller's.
+// Lifetime: the library stays loaded, the file mapped and every decoded byte in memory until the last pannier_bundle_free, or until
+// it is released. Every pointer handed out (names, texts, shapes, data, symbols, paths) points into that and must not be used after
+// it. Structs and digests are filled into the caller's memory and are the caller's.
 //
 // Threads: one bundle may be used by several threads at a time. Each of them holds a reference, or knows that another one outlives
 // its use. The library keeps no global and no thread-local state; a pannier_error serves one call at a time.
@@ -97,13 +97,20 @@ enum {
 typedef struct pannier_load_options {
   size_t struct_size;
   int check;           // PANNIER_CHECK_*
-  uint32_t threads;    // for decoding one large artifact; 0: one for each processor
+  uint32_t threads;    // for decoding; 0: one for each processor
   int global_symbols;  // not 0: RTLD_GLOBAL, libraries loaded later see this one's symbols; nothing on Windows
   uint32_t reserved;   // 0
+
+  // A folder where decoded params are kept, so that later processes map them instead of decoding; NULL or "": none. Made when
+  // missing. Of a bundle with compressed tensors, one file with all of them decoded is written by whoever first asks for one
+  // (pannier_tensor_data, pannier_tensor_mutable_data, pannier_decode_all), whom it costs the decoding of all and the wait for the
+  // disk. It is never a reason to fail: where it cannot be written, is not sound, or could have been written by other users,
+  // tensors are decoded as if there was none. More in pannier/loader.h, LoadOptions::cache_dir.
+  const char* cache_dir;
 } pannier_load_options;
 
 // clang-format off
-#define PANNIER_LOAD_OPTIONS_INIT {sizeof(pannier_load_options), PANNIER_CHECK_STRUCTURE, 0, 0, 0}
+#define PANNIER_LOAD_OPTIONS_INIT {sizeof(pannier_load_options), PANNIER_CHECK_STRUCTURE, 0, 0, 0, NULL}
 // clang-format on
 
 // Loads the library with the OS's dynamic loader (its constructors run) and finds its artifacts in the mapped image. Takes no
@@ -261,8 +268,38 @@ PANNIER_API int pannier_tensor_copy_to(const pannier_bundle* bundle, size_t inde
 PANNIER_API int pannier_tensor_dl_tensor(const pannier_bundle* bundle, size_t index, pannier_dl_tensor* tensor,
                                          pannier_error* error) PANNIER_NOEXCEPT;
 
-// Decodes all tensors now, by several threads, so that no later call does.
+// The values in memory that may be written to, for runtimes that do. The first call makes it, all later ones on this bundle give
+// the same, with what was written to it, until pannier_tensor_release_mutable or the last pannier_bundle_free. Nobody else sees the
+// writes: not pannier_tensor_data, no other bundle or process, not the file. Of a zero-copy tensor, from 64 KiB on, it is another
+// mapping of the bundle's file, whose pages stay shared until they are written to; where there is no such file any more (the bundle
+// was opened from memory or by descriptor; the file was replaced, removed or written to since), and of all other tensors, a copy.
+// MALFORMED, DIGEST_MISMATCH.
+PANNIER_API int pannier_tensor_mutable_data(const pannier_bundle* bundle, size_t index, void** data,
+                                            pannier_error* error) PANNIER_NOEXCEPT;
+
+// pannier_tensor_mutable_data and the shape as a DLTensor, on the CPU.
+PANNIER_API int pannier_tensor_mutable_dl_tensor(const pannier_bundle* bundle, size_t index, pannier_dl_tensor* tensor,
+                                                 pannier_error* error) PANNIER_NOEXCEPT;
+
+// Gives that memory back, with all that was written to it; the next call gives the bundle's values.
+PANNIER_API int pannier_tensor_release_mutable(const pannier_bundle* bundle, size_t index, pannier_error* error) PANNIER_NOEXCEPT;
+
+// Has the system read the tensor's stored bytes ahead, and returns at once. Only a hint: nothing when opened from memory.
+PANNIER_API int pannier_tensor_prefetch(const pannier_bundle* bundle, size_t index, pannier_error* error) PANNIER_NOEXCEPT;
+
+// Gives back the memory that pannier_tensor_data takes. What was decoded is freed: pointers to it end, and the next call decodes
+// again. Of a tensor that is zero-copy, or comes from the cache, pages leave this process, but pointers stay valid: what is touched
+// comes back from the file. Name, shape and pannier_tensor_mutable_data's memory stay in any case.
+PANNIER_API int pannier_tensor_release(const pannier_bundle* bundle, size_t index, pannier_error* error) PANNIER_NOEXCEPT;
+
+// Decodes all tensors now, by several threads, so that no later call does. With a cache_dir, makes the cache.
 PANNIER_API int pannier_decode_all(const pannier_bundle* bundle, pannier_error* error) PANNIER_NOEXCEPT;
+
+// pannier_tensor_prefetch of all tensors: all of params are read ahead. Nothing when there are none.
+PANNIER_API int pannier_prefetch_all(const pannier_bundle* bundle, pannier_error* error) PANNIER_NOEXCEPT;
+
+// pannier_tensor_release of all tensors. Graph, other artifacts and pannier_artifact_bytes stay.
+PANNIER_API int pannier_release_all(const pannier_bundle* bundle, pannier_error* error) PANNIER_NOEXCEPT;
 
 #define PANNIER_DATA_TYPE_NAME_SIZE 64
 

@@ -1,5 +1,5 @@
-// check_lifecycle: bundles loaded twice and side by side, unloaded, by any name, from within other files; and files that must be
-// refused.
+// check_lifecycle: bundles loaded twice and side by side, unloaded, by any name, from within other files; their memory given back,
+// written to, kept for others; and files that must be refused.
 //
 // usage: check_lifecycle BUNDLE OTHER PLAIN FOREIGN FOLDER
 //
@@ -232,6 +232,60 @@ void CheckRefusals(const std::string& bytes, const std::string& plain, const std
   fs::remove(path);
 }
 
+// A bundle that stores its tensors as they are, or compresses them, must have the values of `expected`, whatever is done to its
+// memory.
+void CheckMemory(const std::string& path, const Bundle& expected, const fs::path& folder) {
+  const std::string bytes = ReadAll(path);
+  for (const bool is_loaded : {false, true}) {
+    const std::string what = path + (is_loaded ? ", loaded" : ", opened");
+    const Bundle bundle = is_loaded ? LoadBundle(path) : OpenBundle(path);
+    bundle.Prefetch();
+    bundle.DecodeAll();
+    for (const TensorView& tensor : bundle.params()) {
+      Expect(ByteView(tensor.mutable_data(), tensor.nbytes()) == ByteView(tensor.data(), tensor.nbytes()), what + ": mutable_data");
+      std::memset(tensor.mutable_data(), 0x5A, tensor.nbytes());
+      tensor.Prefetch();
+      tensor.Release();
+    }
+    Expect(SameTensors(bundle, expected), what + ": content after Release");
+    bundle.Release();
+    Expect(SameTensors(bundle, expected), what + ": content after Release of all");
+    for (const TensorView& tensor : bundle.params()) {
+      const std::string written(tensor.nbytes(), 0x5A);
+      Expect(ByteView(tensor.mutable_data(), tensor.nbytes()) == ByteView(written.data(), written.size()),
+             what + ": what was written");
+      tensor.ReleaseMutable();
+      Expect(ByteView(tensor.mutable_data(), tensor.nbytes()) == ByteView(tensor.data(), tensor.nbytes()), what + ": made again");
+    }
+  }
+  Expect(ReadAll(path) == bytes, path + ": the file was written to");
+
+  LoadOptions options;
+  options.cache_dir = (folder / "cache" / "of params").u8string();
+  fs::remove_all(folder / "cache");
+  for (const Check check : {Check::kStructure, Check::kLazy, Check::kFull}) {
+    options.check = check;
+    const Bundle bundle = OpenBundle(path, options);
+    Expect(SameTensors(bundle, expected), path + ": content from the cache");
+    bundle.Release();
+    bundle.DecodeAll();
+    Expect(SameTensors(LoadBundle(path, options), expected), path + ": content from the cache, loaded");
+  }
+  // One that is not sound is made anew, also by way of a name that is in use.
+  const bool has_cache = fs::exists(folder / "cache");
+  Expect(has_cache == !OpenBundle(path).params()[0].is_zero_copy(), path + ": the cache is there, or not, against expectation");
+  if (!has_cache) return;
+  std::vector<fs::path> files(fs::directory_iterator(folder / "cache" / "of params"), {});
+  Expect(files.size() == 1, path + ": files in the cache: " + std::to_string(files.size()));
+  const std::string good = ReadAll(files.front());
+  WriteAll(files.front(), good.substr(0, good.size() / 2));
+  WriteAll(folder / "cache" / "of params" / "left.unfinished", "by a killed writer");
+  Expect(SameTensors(OpenBundle(path, options), expected), path + ": content with a damaged cache");
+  files.assign(fs::directory_iterator(folder / "cache" / "of params"), {});
+  Expect(files.size() == 1 && ReadAll(files.front()) == good, path + ": the cache was not made anew");
+  fs::remove_all(folder / "cache");
+}
+
 int Main(int argc, char** argv) {
   if (argc != 6) {
     std::fprintf(stderr, "usage: check_lifecycle BUNDLE OTHER PLAIN FOREIGN FOLDER\n");
@@ -240,6 +294,7 @@ int Main(int argc, char** argv) {
   const std::string bytes = ReadAll(argv[1]);
   const fs::path folder = fs::absolute(argv[5]);
   CheckSharing(argv[1], argv[2]);
+  for (const char* path : {argv[1], argv[2]}) CheckMemory(path, OpenBundle(argv[1]), folder);
   CheckNames(bytes, folder);
   CheckWithinFiles(bytes, OpenBundle(argv[2]), folder);
   CheckRefusals(bytes, argv[3], argv[4], folder);
