@@ -3,9 +3,9 @@
 //   load_benchmark HOST BUNDLE...   for each bundle, in turn and in one process: dlopen of the bare host and of the bundle itself,
 //                                   LoadBundle, and then params(); [minimum, median] of each
 //   load_benchmark --once WAY FILE  one way in a process of its own: until it is ready, until one byte of every page was read, and
-//   what
-//                                   memory that took. Ways: dlopen; load (a bundle); decode (a bundle, all its tensors); read (any
-//                                   file, into memory); map (any file)
+//                                   what memory that took. Ways: dlopen; load (a bundle); decode (a bundle, all its tensors);
+//                                   cached (the same, with a cache of decoded params in FILE.cache); read (any file, into memory);
+//                                   map (any file)
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -117,10 +117,12 @@ bool ReadOrMap(const char* path, bool map, Loaded& loaded) {
 bool LoadBy(const std::string& way, const char* path, Loaded& loaded) {
   if (way == "dlopen") return dlopen(path, RTLD_NOW | RTLD_LOCAL) != nullptr;
   if (way == "read" || way == "map") return ReadOrMap(path, way == "map", loaded);
-  loaded.bundle = pannier::LoadBundle(path);
+  pannier::LoadOptions options;
+  if (way == "cached") options.cache_dir = std::string(path) + ".cache";
+  loaded.bundle = pannier::LoadBundle(path, options);
   if (loaded.bundle->params().empty()) return false;
-  if (way == "decode") loaded.bundle->DecodeAll();
-  return way == "decode" || way == "load";
+  if (way == "decode" || way == "cached") loaded.bundle->DecodeAll();
+  return way == "decode" || way == "cached" || way == "load";
 }
 
 int LoadOnce(const std::string& way, const char* path) {
