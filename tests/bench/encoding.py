@@ -249,7 +249,7 @@ def compare(programs: dict, params: pathlib.Path, dtype: str, rounds: int, level
         turns.update({(codec.name, step): work for step, work in peer.steps().items() if not (slow and step.startswith("encode"))})
     for kind in ("encode", "decode"):  # one after the other: what makes memory fresh for decoding must not do so for encoding
         of_kind = {key: work for key, work in turns.items() if key[1].startswith(kind)}
-        for (name, step), costs in measuring.in_turns(of_kind, rounds, 1.5).items():
+        for (name, step), costs in measuring.in_turns(of_kind, rounds, 1.0).items():
             results[name]["steps"][step] = measuring.least(costs)
     for steps in ours:
         steps.close()

@@ -309,8 +309,8 @@ def loading_part(results: dict) -> list[str]:
                 mib(way["anonymous"])
             ])
         parts += [
-            f"{case['bytes'] / 1e6:,.0f} MB of fp32 in {case['tensors']:,} tensors, in the page cache, each way in a process of its "
-            "own: until the tensors are there, until one byte of every page was read, and memory (base: the interpreter's part):\n",
+            f"{case['bytes'] / 1e6:,.0f} MB of fp32 in {case['tensors']:,} tensors, in the page cache, each way in a process of "
+            "its own: until the tensors are there, until one byte of each page was read, and memory (base: the interpreter's):\n",
             table(["way", "ready, ms", "all read, ms", "peak MiB", "base MiB", "anonymous MiB"], rows)
         ]
     parts.append("![loading](benchmarks/loading.svg)\n")
