@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "embedder/released_pages.h"
 #include "src/format.h"
 #include "src/parallel.h"
 #include "src/params_walk.h"
@@ -27,8 +28,17 @@ Status StreamArtifact(const MappedFile& file, const BundleReader& reader, const 
     return sink(bytes);
   };
   std::vector<std::uint8_t> window;
+  ChunkDecoder decoder_of_small;  // to make one takes longer than to decode a small tensor
+  ReleasedPages released(file);
   auto emit_content = [&](const ChunkedContent& content) -> Status {
     if (content.chunk_count() == 0) return {};
+    if (content.chunk_count() == 1) {
+      window.resize(static_cast<std::size_t>(content.size()));
+      PANNIER_CHECK_OK(content.DecodeChunk(0, window.data(), true, decoder_of_small));
+      PANNIER_TRY(const ByteView stored, content.Stored(0));
+      released.Read(stored);
+      return emit(ByteView(window.data(), window.size()));
+    }
     const std::uint64_t chunk_size = content.chunk_bytes(0);
     const std::uint64_t step = std::max<std::uint64_t>(kWindowBytes / chunk_size, 1);
     for (std::uint64_t first = 0; first < content.chunk_count(); first += step) {

@@ -19,6 +19,10 @@ constexpr std::uint8_t kComplex = 5;
 constexpr double kWorthASearch = 0.02;
 // Content for which guessing takes longer than trying.
 constexpr std::size_t kSmall = 4096;
+// So much saved by codes for single bytes, as guessed, is beyond doubt.
+constexpr double kClearlyGains = 0.05;
+// Of bytes that are numbers of their own short matches count, too, which only a trial tells.
+constexpr std::size_t kTrial = 32 << 10;
 
 // The bytes of one number: lanes and complex numbers lie side by side, numbers of odd sizes are taken byte by byte.
 std::size_t ElementWidth(DataType dtype) {
@@ -33,27 +37,39 @@ bool IsWorthASearch(ByteView bytes, const ChunkEncoder& encoder) {
   return encoder.tries_all() || bytes.size() <= kSmall || RepeatedShare(bytes) >= kWorthASearch;
 }
 
-// In which planes there are matches that make them smaller than entropy coding alone does.
-Status FindMatches(const std::vector<ByteView>& samples, ChunkPlan& plan, ChunkEncoder& encoder) {
+std::uint64_t TotalSize(const std::vector<ByteView>& samples) {
+  std::uint64_t total = 0;
+  for (const ByteView sample : samples) total += sample.size();
+  return total;
+}
+
+// In which planes there are matches that make them smaller than entropy coding alone does. Answers what share of the samples the
+// planes' codes save, as guessed.
+Result<double> FindMatches(const std::vector<ByteView>& samples, ChunkPlan& plan, ChunkEncoder& encoder) {
   std::array<std::uint64_t, kMaxElementWidth> without{};
   std::array<std::uint64_t, kMaxElementWidth> with{};
   std::vector<std::uint8_t> planes;
+  double saved = 0;
   for (const ByteView sample : samples) {
     const std::size_t count = sample.size() / plan.width;
     planes.resize(count * plan.width);
     SplitPlanes(sample.data(), count, plan.width, plan.rotate, planes.data());
     for (std::size_t i = 0; i < plan.width; ++i) {
-      const ByteView plane(planes.data() + i * count, count);
-      // In bytes that are numbers of their own short matches count, too, and the search takes no longer than entropy coding.
-      if (plan.width != 1 && !IsWorthASearch(plane, encoder)) continue;
+      ByteView plane(planes.data() + i * count, count);
+      saved += SavedByCode(plane) * static_cast<double>(count);
+      if (!IsWorthASearch(plane, encoder)) {
+        if (plan.width != 1) continue;
+        plane = ByteView(plane.data(), std::min(count, kTrial));
+      }
       PANNIER_TRY(const std::size_t by_entropy, encoder.EntropySize(plane));
       PANNIER_TRY(const std::size_t by_zstd, encoder.ZstdSize(plane));
-      without[i] += std::min(by_entropy, count);
-      with[i] += std::min(by_zstd, count);
+      without[i] += std::min(by_entropy, plane.size());
+      with[i] += std::min(by_zstd, plane.size());
     }
   }
-  for (std::size_t i = 0; i < plan.width; ++i) plan.matches[i] = with[i] < without[i];
-  return {};
+  // Less than this is not worth to code a plane twice.
+  for (std::size_t i = 0; i < plan.width; ++i) plan.matches[i] = with[i] + without[i] / 256 < without[i];
+  return saved / static_cast<double>(std::max<std::uint64_t>(TotalSize(samples), 1));
 }
 
 // What the samples take under the plan.
@@ -65,12 +81,6 @@ Result<std::uint64_t> SizeUnder(const ChunkPlan& plan, const std::vector<ByteVie
     PANNIER_TRY(const ChunkEncoder::Stored stored, encoder.Encode(plan, sample, out.data()));
     total += std::min(stored.size, sample.size());
   }
-  return total;
-}
-
-std::uint64_t TotalSize(const std::vector<ByteView>& samples) {
-  std::uint64_t total = 0;
-  for (const ByteView sample : samples) total += sample.size();
   return total;
 }
 
@@ -91,11 +101,12 @@ Result<ChunkPlan> ChooseCodec(CodecChoice choice, DataType dtype, const std::vec
   best.codec = best.width == 1 ? Codec::kZstd : Codec::kPlanes;
   best.rotate = best.width > 1 && HasExponent(dtype);
   best.try_both = best.width == 1 || (choice == CodecChoice::kAuto && encoder.tries_all());
-  PANNIER_CHECK_OK(FindMatches(samples, best, encoder));
-  PANNIER_TRY(std::uint64_t best_size, SizeUnder(best, samples, encoder));
-
+  PANNIER_TRY(const double saved, FindMatches(samples, best, encoder));
   const bool may_repeat =
       std::any_of(samples.begin(), samples.end(), [&](ByteView sample) { return IsWorthASearch(sample, encoder); });
+  if (!may_repeat && saved > kClearlyGains) return best;
+
+  PANNIER_TRY(std::uint64_t best_size, SizeUnder(best, samples, encoder));
   if (choice == CodecChoice::kAuto && !best.try_both && may_repeat) {
     PANNIER_TRY(const std::uint64_t size, SizeUnder(PlanOf(Codec::kZstd), samples, encoder));
     if (size < best_size) {

@@ -25,6 +25,16 @@ constexpr std::size_t kMaxJobs = 4096;      // of a window: chunks may be small,
 constexpr std::size_t kGroup = 2;           // chunks that one thread encodes at a time, so that digests run side by side
 constexpr std::uint64_t kWritebackStep = 8 << 20;
 
+class Stopwatch {
+ public:
+  std::uint64_t Nanoseconds() const {
+    return static_cast<std::uint64_t>((std::chrono::steady_clock::now() - begin_) / std::chrono::nanoseconds(1));
+  }
+
+ private:
+  std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
+};
+
 // A chunk on its way through a window.
 struct Job {
   std::size_t content = 0;
@@ -53,16 +63,22 @@ struct Window {
 // Encodes the contents of one input, which lie in the order of the file. To be run once.
 class ContentEncoder {
  public:
-  ContentEncoder(const FileSource& file, const std::vector<PlannedContent>& contents, const PayloadTarget& target,
-                 const EncodeOptions& options, EncoderPool& encoders, EncodedArtifact& artifact)
-      : file_(file), contents_(contents), target_(target), options_(options), encoders_(encoders), artifact_(artifact) {
+  ContentEncoder(const FileSource& file, const ContentPlan& plan, const PayloadTarget& target, const EncodeOptions& options,
+                 EncoderPool& encoders, EncodedArtifact& artifact)
+      : file_(file),
+        plan_(plan),
+        contents_(plan.contents),
+        target_(target),
+        options_(options),
+        encoders_(encoders),
+        artifact_(artifact) {
     for (Window& window : windows_) window.original.resize(static_cast<std::size_t>(std::min(kWindow, file.size())));
   }
 
   Status Run() {
     std::uint64_t chunks = 0;
     for (const PlannedContent& content : contents_) {
-      artifact_.contents.push_back({content.first_chunk, ChunkCount(content.size, kChunkSize), 0, 0});
+      artifact_.contents.push_back({content.first_chunk, ChunkCount(content.size, kChunkSize), {}, 0, 0});
       chunks += artifact_.contents.back().chunk_count;
     }
     artifact_.chunk_table.resize(static_cast<std::size_t>(chunks * ChunkRecord::kSize));
@@ -71,6 +87,7 @@ class ContentEncoder {
       const std::jthread digester([this](const std::stop_token& stop) { DigestWindows(stop); });
       PANNIER_CHECK_OK(EncodeWindows());
     }
+    PANNIER_CHECK_OK(EncodeGroups());
     CopyEqualContents();
     artifact_.stored_size = position_ - artifact_.offset;
     artifact_.sha256 = sha256_.Finish();
@@ -111,7 +128,7 @@ class ContentEncoder {
     window.compressed_room = 0;
     while (content_ < contents_.size()) {
       const PlannedContent& content = contents_[content_];
-      if (content.equal_to || done_ == content.size) {
+      if (content.equal_to || content.group || done_ == content.size) {
         ++content_;
         done_ = 0;
         continue;
@@ -163,9 +180,9 @@ class ContentEncoder {
       const PlannedContent& content = contents_[job.content];
       if (content.compress()) {
         std::uint8_t* const out = compressed + job.compressed_at;
-        const auto begin = std::chrono::steady_clock::now();
+        const Stopwatch stopwatch;
         PANNIER_TRY(const ChunkEncoder::Stored encoded, encoder->Encode(content.plan, job.original, out));
-        job.encoding_time = static_cast<std::uint64_t>((std::chrono::steady_clock::now() - begin) / std::chrono::nanoseconds(1));
+        job.encoding_time = stopwatch.Nanoseconds();
         if (content.keep_frames || encoded.size < job.original.size()) {
           job.stored = ByteView(out, encoded.size);
           job.record.codec = encoded.codec;
@@ -210,12 +227,64 @@ class ContentEncoder {
     return job.is_shared;
   }
 
+  // Their bytes are read again, now that the file's digest is made: they may lie anywhere in it.
+  Status EncodeGroups() {
+    constexpr std::size_t kAtATime = 32;
+    struct EncodedGroup {
+      std::vector<std::uint8_t> stored;
+      ChunkRecord record;
+      std::uint64_t encoding_time = 0;
+    };
+    for (std::size_t first = 0; first < plan_.groups.size(); first += kAtATime) {
+      std::vector<EncodedGroup> batch(std::min(kAtATime, plan_.groups.size() - first));
+      PANNIER_CHECK_OK(ParallelFor(batch.size(), options_.threads, [&](std::uint64_t i) -> Status {
+        const ContentGroup& group = plan_.groups[first + i];
+        EncodedGroup& encoded = batch[i];
+        PANNIER_TRY(std::vector<std::uint8_t> bytes, ReadGroup(file_, plan_, group));
+        encoded.stored.resize(EncodedBound(bytes.size()));
+        const EncoderPool::Lease encoder = encoders_.Take();
+        const Stopwatch stopwatch;
+        PANNIER_TRY(const ChunkEncoder::Stored stored,
+                    encoder->Encode(group.plan, ByteView(bytes.data(), bytes.size()), encoded.stored.data()));
+        encoded.encoding_time = stopwatch.Nanoseconds();
+        encoded.record.codec = stored.codec;
+        encoded.stored.resize(stored.size);
+        if (stored.size >= bytes.size()) {
+          encoded.record.codec = Codec::kStore;
+          encoded.stored = std::move(bytes);
+        }
+        encoded.record.stored_size = static_cast<std::uint32_t>(encoded.stored.size());
+        encoded.record.sha256 = Sha256Of(ByteView(encoded.stored.data(), encoded.stored.size()));
+        return {};
+      }));
+      for (std::size_t i = 0; i < batch.size(); ++i) {
+        const ContentGroup& group = plan_.groups[first + i];
+        batch[i].record.offset = position_ - artifact_.offset;
+        artifact_.has_frames = artifact_.has_frames || batch[i].record.codec != Codec::kStore;
+        if (target_.file != nullptr) {
+          PANNIER_CHECK_OK(
+              target_.file->WriteAt(target_.anchor_offset + position_, ByteView(batch[i].stored.data(), batch[i].stored.size())));
+        }
+        position_ += batch[i].stored.size();
+        for (const std::size_t member : group.members) {
+          artifact_.contents[member].group = {contents_[member].group_offset, group.size};
+          StoreChunkRecord(artifact_.chunk_table, contents_[member].first_chunk, batch[i].record);
+        }
+        artifact_.contents[group.members.front()].stored_size = batch[i].stored.size();
+        artifact_.contents[group.members.front()].encoding_time = batch[i].encoding_time;
+      }
+    }
+    if (!plan_.groups.empty()) StartWriteback(position_);
+    return {};
+  }
+
   void CopyEqualContents() {
     for (const PlannedContent& content : contents_) {
       if (!content.equal_to) continue;
       const auto at = [&](const PlannedContent& other) {
         return artifact_.chunk_table.begin() + static_cast<std::ptrdiff_t>(other.first_chunk * ChunkRecord::kSize);
       };
+      artifact_.contents[static_cast<std::size_t>(&content - contents_.data())].group = artifact_.contents[*content.equal_to].group;
       std::copy_n(at(contents_[*content.equal_to]), ChunkCount(content.size, kChunkSize) * ChunkRecord::kSize, at(content));
     }
   }
@@ -274,6 +343,7 @@ class ContentEncoder {
   }
 
   const FileSource& file_;
+  const ContentPlan& plan_;
   const std::vector<PlannedContent>& contents_;
   const PayloadTarget& target_;
   const EncodeOptions& options_;
@@ -306,12 +376,12 @@ Result<EncodedArtifact> EncodeArtifact(const ArtifactInput& input, std::uint64_t
                                        const EncodeOptions& options) {
   const FileSource& file = *input.file;
   EncoderPool encoders(options.level);
-  PANNIER_TRY(const std::vector<PlannedContent> contents, PlanContents(input, options, encoders));
+  PANNIER_TRY(const ContentPlan plan, PlanContents(input, options, encoders));
   EncodedArtifact artifact;
-  artifact.align = contents.empty() ? kTensorAlignment : contents.front().align;
+  artifact.align = plan.contents.empty() ? kTensorAlignment : plan.contents.front().align;
   artifact.offset = AlignUp(target.anchor_address + payload_offset, artifact.align) - target.anchor_address;
 
-  PANNIER_CHECK_OK(ContentEncoder(file, contents, target, options, encoders, artifact).Run());
+  PANNIER_CHECK_OK(ContentEncoder(file, plan, target, options, encoders, artifact).Run());
   PANNIER_CHECK_OK(file.CheckUnchanged().WithContext(file.path()));
   return artifact;
 }

@@ -10,6 +10,7 @@
 #include "embedder/artifact_input.h"
 #include "embedder/codec_choice.h"
 #include "embedder/output_file.h"
+#include "src/chunked_content.h"
 #include "src/format.h"
 #include "src/result.h"
 #include "src/sha256.h"
@@ -27,7 +28,8 @@ struct EncodeOptions {
 struct EncodedContent {
   std::uint64_t first_chunk = 0;  // into EncodedArtifact::chunk_table
   std::uint64_t chunk_count = 0;
-  std::uint64_t stored_size = 0;    // of the chunks that are not kept elsewhere already
+  GroupPlace group;
+  std::uint64_t stored_size = 0;    // of the chunks that are not kept elsewhere already; a group's is its first tensor's
   std::uint64_t encoding_time = 0;  // nanoseconds of one processor; 0 for what is stored as it is
 };
 

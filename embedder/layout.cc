@@ -71,7 +71,7 @@ void AddArtifact(const ArtifactInput& input, const EncodedArtifact& encoded, boo
     for (const EncodedContent& content : encoded.contents) {
       const ByteView records(encoded.chunk_table.data() + content.first_chunk * ChunkRecord::kSize,
                              static_cast<std::size_t>(content.chunk_count * ChunkRecord::kSize));
-      tensors.push_back({content.first_chunk, Sha256Of(records)});
+      tensors.push_back({content.first_chunk, content.group, Sha256Of(records)});
     }
     const flatbuffers::DetachedBuffer table = BuildTensorTable(*input.params, tensors);
     facts.tensors = layout.AddToIndex(ByteView(table.data(), table.size()));

@@ -145,7 +145,8 @@ flatbuffers::DetachedBuffer BuildTensorTable(const ParamsFile& params, const std
     const auto name = builder.CreateString(tensor.name);
     const auto shape = builder.CreateVector(tensor.shape);
     tensors.push_back(format::CreateTensor(builder, name, &dtype, shape, tensor.data_size, facts[i].first_chunk, &chunks_sha256,
-                                           tensor.device.device_type, tensor.device.device_id, tensor.reserved));
+                                           tensor.device.device_type, tensor.device.device_id, tensor.reserved,
+                                           facts[i].group.offset, facts[i].group.size));
   }
   std::vector<std::uint32_t> by_name(params.tensors.size());
   std::iota(by_name.begin(), by_name.end(), 0U);

@@ -9,6 +9,7 @@
 #include "embedder/edit_plan.h"
 #include "manifest_generated.h"
 #include "src/bytes.h"
+#include "src/chunked_content.h"
 #include "src/sha256.h"
 #include "src/tvm_params.h"
 
@@ -66,6 +67,7 @@ std::vector<std::uint8_t> BuildManifest(const ManifestFacts& facts);
 
 struct TensorFacts {
   std::uint64_t first_chunk = 0;
+  GroupPlace group;
   Sha256Digest chunks_sha256;
 };
 

@@ -2,6 +2,8 @@
 #include "embedder/planned_content.h"
 
 #include <algorithm>
+#include <map>
+#include <tuple>
 #include <utility>
 
 #include "embedder/equal_ranges.h"
@@ -12,6 +14,8 @@ namespace {
 
 constexpr std::uint64_t kPageAlignedFrom = 256 << 10;
 constexpr std::uint64_t kPage = 4096;
+constexpr std::uint64_t kMostInGroup = 16 << 10;  // of a member
+constexpr std::uint64_t kGroupSize = 64 << 10;    // to get at one member, all are decoded
 constexpr std::uint64_t kSpreadSize = 16 << 10;
 constexpr std::uint64_t kSpreadCount = 16;
 
@@ -88,21 +92,89 @@ Status FindEqualContents(const FileSource& file, unsigned threads, std::vector<P
   return {};
 }
 
+// Small tensors by type, as many together as a group may hold.
+std::vector<ContentGroup> ListGroups(const ParamsFile& params, const std::vector<PlannedContent>& contents) {
+  std::vector<ContentGroup> groups;
+  std::map<std::tuple<unsigned, unsigned, unsigned>, std::size_t> open;  // by type: the group that is not full
+  for (std::size_t i = 0; i < contents.size(); ++i) {
+    const std::uint64_t size = contents[i].size;
+    if (size == 0 || size > kMostInGroup || contents[i].equal_to) continue;
+    const DataType dtype = params.tensors[i].dtype;
+    const auto [entry, is_new] = open.try_emplace({dtype.code, dtype.bits, dtype.lanes}, groups.size());
+    if (is_new || groups[entry->second].size + size > kGroupSize) {
+      entry->second = groups.size();
+      groups.emplace_back();
+    }
+    ContentGroup& group = groups[entry->second];
+    group.members.push_back(i);
+    group.size += static_cast<std::uint32_t>(size);
+  }
+  groups.erase(std::remove_if(groups.begin(), groups.end(), [](const ContentGroup& group) { return group.members.size() < 2; }),
+               groups.end());
+  return groups;
+}
+
+// Answers which contents need no plan of their own any more. A group that gains nothing is none: its members are stored as they
+// are, each where it can be used in place.
+Result<std::vector<bool>> PlanGroups(const ArtifactInput& input, const EncodeOptions& options, EncoderPool& encoders,
+                                     ContentPlan& plan) {
+  std::vector<bool> is_planned(plan.contents.size());
+  if (!input.params || options.codec == CodecChoice::kStore) return is_planned;
+  plan.groups = ListGroups(*input.params, plan.contents);
+  PANNIER_CHECK_OK(ParallelFor(plan.groups.size(), options.threads, [&](std::uint64_t i) -> Status {
+    ContentGroup& group = plan.groups[i];
+    PANNIER_TRY(const Sample bytes, ReadGroup(*input.file, plan, group));
+    const EncoderPool::Lease encoder = encoders.Take();
+    PANNIER_TRY(group.plan,
+                ChooseCodec(options.codec, input.params->tensors[group.members.front()].dtype, Views({bytes}), *encoder));
+    return {};
+  }));
+  for (const ContentGroup& group : plan.groups) {
+    for (const std::size_t member : group.members) is_planned[member] = true;
+  }
+  plan.groups.erase(std::remove_if(plan.groups.begin(), plan.groups.end(),
+                                   [](const ContentGroup& group) { return group.plan.codec == Codec::kStore; }),
+                    plan.groups.end());
+  for (std::size_t i = 0; i < plan.groups.size(); ++i) {
+    std::uint32_t offset = 0;
+    for (const std::size_t member : plan.groups[i].members) {
+      plan.contents[member].group = i;
+      plan.contents[member].group_offset = offset;
+      offset += static_cast<std::uint32_t>(plan.contents[member].size);
+    }
+  }
+  return is_planned;
+}
+
 }  // namespace
 
-Result<std::vector<PlannedContent>> PlanContents(const ArtifactInput& input, const EncodeOptions& options, EncoderPool& encoders) {
-  std::vector<PlannedContent> contents = ListContents(input);
-  PANNIER_CHECK_OK(FindEqualContents(*input.file, options.threads, contents));
-  PANNIER_CHECK_OK(ParallelFor(contents.size(), options.threads, [&](std::uint64_t i) -> Status {
-    PlannedContent& content = contents[i];
-    if (content.equal_to) return {};
+Result<std::vector<std::uint8_t>> ReadGroup(const FileSource& file, const ContentPlan& plan, const ContentGroup& group) {
+  Sample bytes(group.size);
+  std::size_t at = 0;
+  for (const std::size_t member : group.members) {
+    const PlannedContent& content = plan.contents[member];
+    PANNIER_CHECK_OK(
+        file.ReadAt(content.source_offset, bytes.data() + at, static_cast<std::size_t>(content.size)).WithContext(file.path()));
+    at += static_cast<std::size_t>(content.size);
+  }
+  return bytes;
+}
+
+Result<ContentPlan> PlanContents(const ArtifactInput& input, const EncodeOptions& options, EncoderPool& encoders) {
+  ContentPlan plan;
+  plan.contents = ListContents(input);
+  PANNIER_CHECK_OK(FindEqualContents(*input.file, options.threads, plan.contents));
+  PANNIER_TRY(const std::vector<bool> is_planned, PlanGroups(input, options, encoders, plan));
+  PANNIER_CHECK_OK(ParallelFor(plan.contents.size(), options.threads, [&](std::uint64_t i) -> Status {
+    PlannedContent& content = plan.contents[i];
+    if (content.equal_to || is_planned[i]) return {};
     const ParamsTensor* const tensor = input.params ? &input.params->tensors[i] : nullptr;
     const EncoderPool::Lease encoder = encoders.Take();
     PANNIER_TRY(content.plan, PlanChunks(*input.file, content, tensor, options.codec, *encoder));
     if (!content.compress() && content.size >= kPageAlignedFrom) content.align = kPage;
     return {};
   }));
-  return contents;
+  return plan;
 }
 
 }  // namespace pannier

@@ -20,6 +20,8 @@ struct PlannedContent {
   std::uint64_t size = 0;
   std::uint64_t first_chunk = 0;        // in the artifact's chunk table
   std::optional<std::size_t> equal_to;  // an earlier content with the same bytes, whose stored chunks are this one's, too
+  std::optional<std::size_t> group;     // whose one chunk holds this content, too
+  std::uint32_t group_offset = 0;       // in what that chunk decodes to
   ChunkPlan plan;
   bool keep_frames = false;  // every chunk a zstd frame, gain or not, so that the whole is a zstd stream
   std::uint64_t align = 1;
@@ -27,12 +29,26 @@ struct PlannedContent {
   bool compress() const { return plan.codec != Codec::kStore; }
 };
 
+// Small tensors of one type that make one chunk: each alone would hardly pay for a code of its own.
+struct ContentGroup {
+  std::vector<std::size_t> members;  // numbers of contents, in the file's order, one behind another in the chunk
+  std::uint32_t size = 0;
+  ChunkPlan plan;
+};
+
+struct ContentPlan {
+  std::vector<PlannedContent> contents;  // in the file's order
+  std::vector<ContentGroup> groups;
+};
+
+// The group's bytes as they are before they are encoded.
+Result<std::vector<std::uint8_t>> ReadGroup(const FileSource& file, const ContentPlan& plan, const ContentGroup& group);
+
 // How one is best stored, as far as samples tell. `tensor`: what it is; null for a blob, which is stored whole or as a zstd stream.
 Result<ChunkPlan> PlanChunks(const FileSource& file, const PlannedContent& content, const ParamsTensor* tensor, CodecChoice choice,
                              ChunkEncoder& encoder);
 
-// In the file's order, each with the plan that samples of it suggest.
-Result<std::vector<PlannedContent>> PlanContents(const ArtifactInput& input, const EncodeOptions& options, EncoderPool& encoders);
+Result<ContentPlan> PlanContents(const ArtifactInput& input, const EncodeOptions& options, EncoderPool& encoders);
 
 }  // namespace pannier
 

@@ -12,6 +12,7 @@
 
 #include "embedder/derived.h"
 #include "embedder/image.h"
+#include "embedder/released_pages.h"
 #include "src/elf_file.h"
 #include "src/format.h"
 #include "src/parallel.h"
@@ -339,10 +340,12 @@ class Verifier {
     }
     std::sort(covered_.begin(), covered_.end());
     std::uint64_t end = 0;
+    ReleasedPages released(file_);
     auto check_padding = [&](std::uint64_t begin, std::uint64_t limit) {
       const auto padding = limit > begin ? file_.bytes().Slice(begin, limit - begin) : std::nullopt;
       if (padding && !IsAllZero(*padding))
         Differ(StrCat("padding: ", limit - begin, " bytes at ", Hex(begin), ": found non-zero, expected zero"));
+      if (padding && !padding->empty()) released.Read(*padding);
     };
     for (const auto& [offset, size] : covered_) {
       if (size == 0) continue;

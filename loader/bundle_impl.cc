@@ -2,7 +2,10 @@
 #include "loader/bundle_impl.h"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
+#include <set>
+#include <tuple>
 #include <utility>
 
 #include "src/pages.h"
@@ -15,6 +18,21 @@ namespace {
 
 // What an empty artifact's bytes point to: not null.
 constexpr std::uint8_t kNoBytes[1] = {};
+
+// The tensors without those of a group whose chunk is another's, too: a hundred would digest it a hundred times.
+Result<std::vector<std::uint32_t>> DistinctContents(const TensorReader& tensors) {
+  std::vector<std::uint32_t> distinct;
+  std::set<std::tuple<std::uint64_t, std::uint32_t, std::array<std::uint8_t, 32>>> seen;
+  for (std::uint32_t i = 0; i < tensors.size(); ++i) {
+    PANNIER_TRY(const ChunkedContent content, tensors.Content(i));
+    if (content.is_grouped()) {
+      PANNIER_TRY(const ChunkRecord record, content.Record(0));
+      if (!seen.emplace(record.offset, record.stored_size, record.sha256.bytes).second) continue;
+    }
+    distinct.push_back(i);
+  }
+  return distinct;
+}
 
 }  // namespace
 
@@ -181,8 +199,9 @@ Status BundleImpl::CheckDigests() const {
       continue;
     }
     PANNIER_TRY(const TensorReader tensors, reader_.Tensors(artifact));
-    PANNIER_CHECK_OK(ParallelFor(tensors.size(), options_.threads, [&](std::uint64_t t) -> Status {
-                       const auto index = static_cast<std::uint32_t>(t);
+    PANNIER_TRY(const std::vector<std::uint32_t> distinct, DistinctContents(tensors).WithContext(label));
+    PANNIER_CHECK_OK(ParallelFor(distinct.size(), options_.threads, [&](std::uint64_t t) -> Status {
+                       const std::uint32_t index = distinct[static_cast<std::size_t>(t)];
                        PANNIER_TRY(const ChunkedContent content, tensors.Content(index));
                        return content.CheckDigests(content.chunk_count() > 64 ? options_.threads : 1)
                            .WithContext(StrCat("tensor \"", Printable(ToText(tensors[index].name())), "\""));

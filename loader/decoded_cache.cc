@@ -178,14 +178,14 @@ bool DecodedCache::CheckTensor(const Entry& entry, unsigned threads) const {
   const std::uint64_t count = ChunkCount(entry.size, chunk_size_);
   std::vector<Sha256Digest> digests(static_cast<std::size_t>(count));
   const Status status = ParallelFor(ChunkCount(count, kGroup), threads, [&](std::uint64_t group) -> Status {
-    std::array<ByteView, kGroup> chunks;
+    ByteView chunks[kGroup];
     const std::uint64_t first = group * kGroup;
     const std::uint64_t in_group = std::min(kGroup, count - first);
     for (std::uint64_t i = 0; i < in_group; ++i) {
       const std::uint64_t at = (first + i) * chunk_size_;
       chunks[i] = *file_.bytes().Slice(entry.offset + at, std::min<std::uint64_t>(chunk_size_, entry.size - at));
     }
-    Sha256Many(chunks.data(), static_cast<std::size_t>(in_group), &digests[static_cast<std::size_t>(first)]);
+    Sha256Many(chunks, static_cast<std::size_t>(in_group), &digests[static_cast<std::size_t>(first)]);
     return {};
   });
   return status.ok() && Combine(digests.data(), digests.size()) == entry.sha256;

@@ -136,12 +136,12 @@ Status TensorMemory::DecodeAll() {
   std::vector<std::optional<ChunkedContent>> contents(tensors_.size());
   PANNIER_CHECK_OK(ParallelFor(tensors_.size(), options_.threads, [&](std::uint64_t i) -> Status {
     const auto index = static_cast<std::uint32_t>(i);
-    if (slots_[i].ready.load(std::memory_order_acquire) != nullptr) return {};
+    if (slots_[index].ready.load(std::memory_order_acquire) != nullptr) return {};
     PANNIER_TRY(const Source source, SourceOf(index));
     const unsigned threads = source.content.chunk_count() >= kLeastChunksForThreads ? options_.threads : 1;
     if (source.in_place || source.content.size() == 0 || FromCache(index, CacheUse::kReadOrWrite, threads))
       return Get(index, threads).TakeStatus();
-    contents[i] = source.content;
+    contents[index] = source.content;
     return Labelled(source.content.CheckDecodable(), index);
   }));
   std::vector<ChunkJob> jobs;
@@ -153,7 +153,8 @@ Status TensorMemory::DecodeAll() {
   PANNIER_CHECK_OK(DecodeChunks(jobs, tensors_, options_.threads, checks_chunks()));
   if (kNativeOrder == ByteOrder::kBig) {
     PANNIER_CHECK_OK(ParallelFor(jobs.size(), options_.threads, [&](std::uint64_t i) -> Status {
-      SwapBytes(jobs[i].out, jobs[i].content.size(), SwapUnit(DataTypeOf(tensors_[jobs[i].tensor])));
+      const ChunkJob& job = jobs[static_cast<std::size_t>(i)];
+      SwapBytes(job.out, job.content.size(), SwapUnit(DataTypeOf(tensors_[job.tensor])));
       return {};
     }));
   }

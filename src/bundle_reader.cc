@@ -106,6 +106,11 @@ Status TensorReader::CheckTensors(const format::Artifact& artifact) const {
     }
     if (tensor.first_chunk() != next_chunk)
       return tensor_error(StrCat("first chunk: found ", tensor.first_chunk(), ", expected ", next_chunk));
+    if (tensor.group_size() != 0 && (tensor.size() == 0 || tensor.group_size() > table_->chunk_size() ||
+                                     !FitsWithin(tensor.group_offset(), tensor.size(), tensor.group_size()))) {
+      return tensor_error(StrCat("group: found ", tensor.size(), " bytes at ", tensor.group_offset(), " of ", tensor.group_size(),
+                                 ", expected some within at most ", table_->chunk_size()));
+    }
     next_chunk += ChunkCount(tensor.size(), table_->chunk_size());
     if (next_chunk > chunk_count)
       return tensor_error(StrCat("chunks: found ", next_chunk, " in all, expected at most ", chunk_count));
@@ -153,7 +158,7 @@ Result<ChunkedContent> TensorReader::Content(std::uint32_t i) const {
                        static_cast<std::size_t>(count * ChunkRecord::kSize));
   const std::string what = StrCat("tensor \"", Printable(ToText(tensor.name())), "\": chunk table");
   PANNIER_CHECK_OK(CheckDigest(table, *tensor.chunks_sha256(), what));
-  return ChunkedContent(section_, table, tensor.size(), table_->chunk_size());
+  return ChunkedContent(section_, table, tensor.size(), table_->chunk_size(), {tensor.group_offset(), tensor.group_size()});
 }
 
 Result<BundleReader> BundleReader::Open(const Payload& payload) {

@@ -48,6 +48,25 @@ Status ChunkDecoder::Decode(Codec codec, ByteView stored, std::uint8_t* out, std
   return {};
 }
 
+Result<const std::uint8_t*> ChunkDecoder::DecodeGroup(const Group& group) {
+  if (!HasGroup(group)) {
+    group_size_ = 0;
+    if (group_room_ < group.size) {
+      group_bytes_.reset(new (std::nothrow) std::uint8_t[group.size]);
+      group_room_ = group_bytes_ != nullptr ? group.size : 0;
+    }
+    if (group_room_ < group.size) return {ErrorCode::kNoMemory, StrCat("cannot allocate ", group.size, " bytes")};
+    PANNIER_CHECK_OK(Decode(group.record.codec, ByteView(group.stored, group.record.stored_size), group_bytes_.get(), group.size));
+    group_ = group;
+    group_size_ = group.size;
+  }
+  return static_cast<const std::uint8_t*>(group_bytes_.get());
+}
+
+std::size_t ChunkedContent::DecodedSize(std::uint64_t index) const {
+  return is_grouped() ? group_.size : static_cast<std::size_t>(chunk_bytes(index));
+}
+
 std::uint64_t ChunkedContent::chunk_bytes(std::uint64_t index) const {
   return std::min<std::uint64_t>(chunk_size_, size_ - index * chunk_size_);
 }
@@ -59,7 +78,7 @@ Result<ChunkRecord> ChunkedContent::Record(std::uint64_t index) const {
                             ", expected a range within the artifact's ", stored_.size(), " bytes"));
   }
   if (is_opaque() || !CheckCodec(index, record.codec).ok()) return record;
-  const auto original = static_cast<std::size_t>(chunk_bytes(index));
+  const std::size_t original = DecodedSize(index);
   const std::size_t bound = record.codec == Codec::kPlanes ? PlanesBound(original) : ZSTD_compressBound(original);
   const bool fits = record.codec == Codec::kStore ? record.stored_size == original : record.stored_size <= bound;
   if (!fits)
@@ -85,17 +104,16 @@ Status ChunkedContent::CheckDecodable() const {
     PANNIER_TRY(const ChunkRecord record, Record(i));
     PANNIER_CHECK_OK(CheckCodec(i, record.codec));
     if (record.codec == Codec::kPlanes) {
-      PANNIER_CHECK_OK(
-          ParsePlanes(ByteView(stored_.data() + record.offset, record.stored_size), static_cast<std::size_t>(chunk_bytes(i)))
-              .TakeStatus()
-              .WithContext(StrCat("chunk ", i)));
+      PANNIER_CHECK_OK(ParsePlanes(ByteView(stored_.data() + record.offset, record.stored_size), DecodedSize(i))
+                           .TakeStatus()
+                           .WithContext(StrCat("chunk ", i)));
     }
     if (record.codec != Codec::kZstd) continue;
     const unsigned long long found = ZSTD_getFrameContentSize(stored_.data() + record.offset, record.stored_size);
-    if (found == chunk_bytes(i)) continue;
+    if (found == DecodedSize(i)) continue;
     const bool has_size = found != ZSTD_CONTENTSIZE_UNKNOWN && found != ZSTD_CONTENTSIZE_ERROR;
     return Malformed(StrCat("chunk ", i, ": zstd frame: found ", has_size ? std::to_string(found) : "no content size",
-                            ", expected ", chunk_bytes(i)));
+                            ", expected ", DecodedSize(i)));
   }
   return {};
 }
@@ -103,15 +121,24 @@ Status ChunkedContent::CheckDecodable() const {
 Status ChunkedContent::DecodeChunk(std::uint64_t index, void* out, bool check, ChunkDecoder& decoder) const {
   PANNIER_TRY(const ChunkRecord record, Record(index));
   PANNIER_CHECK_OK(CheckCodec(index, record.codec));
+  const std::uint8_t* const stored = stored_.data() + record.offset;
+  const ChunkDecoder::Group group = {stored, record, DecodedSize(index)};
+  if (is_grouped() && decoder.HasGroup(group)) check = false;  // it was
   if (check) PANNIER_CHECK_OK(CheckDigest(index, record));
-  return decoder
-      .Decode(record.codec, ByteView(stored_.data() + record.offset, record.stored_size), static_cast<std::uint8_t*>(out),
-              static_cast<std::size_t>(chunk_bytes(index)))
-      .WithContext(StrCat("chunk ", index));
+  const auto decode = [&]() -> Status {
+    const auto size = static_cast<std::size_t>(chunk_bytes(index));
+    if (!is_grouped())
+      return decoder.Decode(record.codec, ByteView(stored, record.stored_size), static_cast<std::uint8_t*>(out), size);
+    PANNIER_TRY(const std::uint8_t* const bytes, decoder.DecodeGroup(group));
+    std::memcpy(out, bytes + group_.offset, size);
+    return {};
+  };
+  return decode().WithContext(StrCat("chunk ", index));
 }
 
 Result<std::optional<ByteView>> ChunkedContent::StoredWhole() const {
   if (size_ == 0) return std::optional<ByteView>(ByteView(stored_.data(), 0));
+  if (is_grouped()) return std::optional<ByteView>();
   std::uint64_t begin = 0;
   std::uint64_t next = 0;
   for (std::uint64_t i = 0; i < chunk_count(); ++i) {
@@ -157,6 +184,7 @@ Result<std::uint64_t> ChunkedContent::StoredBytes() const {
     PANNIER_TRY(const ChunkRecord record, Record(i));
     total += record.stored_size;
   }
+  if (is_grouped()) total = total * size_ / group_.size;
   return total;
 }
 

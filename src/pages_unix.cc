@@ -12,11 +12,6 @@
 namespace pannier {
 namespace {
 
-// What the kernels of 4 KiB pages make huge ones of. Larger pages (arm64, ppc64) have huge ones of 16 MiB to 512 MiB, which no
-// tensor fills, and need them less.
-constexpr std::size_t kHugePage = std::size_t{2} << 20;
-constexpr std::size_t kSmallPage = 4096;
-
 // The whole pages within a range.
 struct PageRange {
   std::uintptr_t begin;
@@ -38,6 +33,11 @@ void* MapAnonymous(std::size_t size) {
 }
 
 #if defined(__linux__) && defined(MADV_HUGEPAGE)
+// What the kernels of 4 KiB pages make huge ones of. Larger pages (arm64, ppc64) have huge ones of 16 MiB to 512 MiB, which no
+// tensor fills, and need them less.
+constexpr std::size_t kHugePage = std::size_t{2} << 20;
+constexpr std::size_t kSmallPage = 4096;
+
 // Aligned to a huge page, so that all of it but its end is made of them.
 void* MapHuge(std::size_t size) {
   auto* const block = static_cast<std::uint8_t*>(MapAnonymous(size + kHugePage));

@@ -223,7 +223,10 @@ class Bundle:
         start = artifact.number(3)
         return self.sections[artifact.number(2, "I")][start:start + artifact.number(4)]
 
-    def decode(self, stored, records, size, chunk_size):
+    def decode(self, stored, records, size, chunk_size, group=(0, 0)):
+        if group[1]:  # a small tensor that shares its chunk with others
+            assert size and group[0] + size <= group[1] <= chunk_size and len(records) == 48, "group"
+            return self.decode(stored, records, group[1], chunk_size)[group[0]:group[0] + size]
         out = b""
         for at in range(0, len(records), 48):
             offset, length, codec, digest = struct.unpack_from("<QIB3x32s", records, at)
@@ -248,7 +251,7 @@ class Bundle:
             first = tensor.number(4)
             mine = records[48 * first:48 * (first + -(-size // chunk_size))]
             assert sha256(mine) == tensor.raw(5, 32), "chunk table"
-            yield tensor, mine, size, chunk_size, table.number(1)
+            yield tensor, mine, size, chunk_size, table.number(1), (tensor.number(9, "I"), tensor.number(10, "I"))
 
     def extract(self, name):
         artifact = self.artifacts()[name]
@@ -269,10 +272,10 @@ class Bundle:
             name = tensor.text(0).encode()
             out += struct.pack("<Q", len(name)) + name
         out += struct.pack("<Q", len(tensors))
-        for tensor, records, size, chunk_size, _ in tensors:
+        for tensor, records, size, chunk_size, _, group in tensors:
             shape = tensor.vector(2, "q")
             out += struct.pack("<QQiii", 0xDD5E40F096B4A13F, tensor.number(8), tensor.number(6, "i", 1), tensor.number(7, "i"), len(shape))
-            out += tensor.raw(1, 4) + struct.pack(f"<{len(shape)}qq", *shape, size) + self.decode(stored, records, size, chunk_size)
+            out += tensor.raw(1, 4) + struct.pack(f"<{len(shape)}qq", *shape, size) + self.decode(stored, records, size, chunk_size, group)
         return out
 
     def describe(self):

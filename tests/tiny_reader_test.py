@@ -66,6 +66,13 @@ with tempfile.TemporaryDirectory() as folder:
     noise = random.Random(1).randbytes(300000)
     floats = bytes(0x3D if i % 4 == 3 else byte for i, byte in enumerate(noise))
     pathlib.Path(folder, "equal.params").write_bytes(params_file([noise, floats, noise, floats + floats, floats[:262144] + noise, b""]))
+    # Small ones, which share chunks.
+    pathlib.Path(folder, "small.params").write_bytes(params_file([floats[at:at + size] for size in (4, 400, 2000) for at in range(0, 90000, size + 2996)]))
+    for codec in ("zstd", "planes", "auto"):
+        output(pannier, "embed", hosts[0], "--params", f"{folder}/small.params", "-o", bundle, "--codec", codec)
+        compare(bundle)
+        output(pannier, "verify", bundle)
+        count += 1
     for codec in ("store", "zstd", "planes", "auto"):
         output(pannier, "embed", hosts[0], "--params", f"{folder}/equal.params", "-o", bundle, "--codec", codec)
         compare(bundle)

@@ -1,4 +1,4 @@
-// Equal tensors and equal chunks are kept once, whatever the codec; what is equal only in part stays apart.
+// What tensors have in common: equal ones and equal chunks are kept once, small ones share a chunk, whatever the codec.
 #include <algorithm>
 #include <catch2/catch_test_macros.hpp>
 #include <cstdint>
@@ -34,9 +34,18 @@ std::size_t StoredBytes(const std::vector<TensorParts>& tensors, CodecChoice cod
   CHECK(MustVerify(folder / "model.so").differences.empty());
   for (const Bundle& bundle : {OpenBundle(folder / "model.so"), LoadBundle(folder / "model.so")}) {
     bundle.CheckDigests();
-    const auto bytes = bundle.artifact("params").bytes();
-    CHECK(std::string_view(reinterpret_cast<const char*>(bytes.data()), bytes.size()) == file);
-    for (std::size_t i = 0; i < tensors.size(); ++i) {
+    for (const auto& [name, threads] : {std::pair<const char*, unsigned>("lazily", 1), {"by several threads", 3}}) {
+      LoadOptions options;
+      options.check = threads == 1 ? Check::kLazy : Check::kFull;
+      options.threads = threads;
+      const Bundle other = OpenBundle(folder / "model.so", options);
+      CAPTURE(name);
+      other.DecodeAll();
+      const auto bytes = other.artifact("params").bytes();
+      CHECK(std::string_view(reinterpret_cast<const char*>(bytes.data()), bytes.size()) == file);
+    }
+    // From the last one on, since what comes first may be decoded already.
+    for (std::size_t i = tensors.size(); i-- > 0;) {
       const TensorView tensor = bundle.params()[i];
       CHECK(std::string_view(static_cast<const char*>(tensor.data()), tensor.nbytes()) == tensors[i].data);
       CHECK(reinterpret_cast<std::uintptr_t>(tensor.data()) % 64 == 0);
@@ -100,6 +109,26 @@ TEST_CASE("zeroes and constants cost next to nothing") {
     CHECK(StoredBytes({{ones}}, codec) < 500);
     CHECK(StoredBytes({{few}}, codec) < 20000);
   }
+}
+
+TEST_CASE("small tensors of one type are compressed together") {
+  std::vector<TensorParts> tensors;
+  std::size_t total = 0;
+  for (std::uint32_t i = 0; i < 300; ++i) {
+    tensors.push_back({Weights(4 * (i * 37 % 200), i)});  // some of them empty
+    if (i % 3 == 1) tensors.back().dtype = {2, 16, 1};
+    if (i % 50 == 7) tensors.back() = {Noise(1000, i), {1, 8, 1}};
+    if (i % 50 == 8) tensors.back() = tensors[i / 2];
+    if (i % 50 == 9) tensors.back() = {Weights(16385, i), {1, 8, 1}};
+    total += tensors.back().data.size();
+  }
+  for (const CodecChoice codec : kAllCodecs) {
+    CAPTURE(static_cast<int>(codec));
+    CHECK(StoredBytes(tensors, codec) < total + 64 * tensors.size());
+  }
+  std::vector<TensorParts> floats;
+  for (std::uint32_t i = 0; i < 1000; ++i) floats.push_back({Weights(200, i)});
+  CHECK(StoredBytes(floats, CodecChoice::kAuto) < 200000 * 80 / 100);
 }
 
 TEST_CASE("equal ranges are found whatever the number of threads") {
