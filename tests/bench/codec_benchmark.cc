@@ -12,7 +12,7 @@
 #include <ctime>
 #include <iostream>
 #include <new>
-#include <optional>
+#include <set>
 #include <sstream>
 #include <string>
 #include <utility>
@@ -20,6 +20,7 @@
 
 #include "embedder/artifact_input.h"
 #include "embedder/chunk_encoder.h"
+#include "embedder/encoder_pool.h"
 #include "embedder/planned_content.h"
 #include "src/chunked_content.h"
 #include "src/format.h"
@@ -62,7 +63,7 @@ struct Tensor {
   ByteView bytes;
   std::size_t decoded_at = 0;
   std::size_t first_chunk = 0;
-  ChunkPlan plan;
+  GroupPlace group;
 };
 
 struct Chunk {
@@ -90,38 +91,50 @@ class Benchmark {
       original_size_ += bytes.size();
       decoded_size_ = AlignUp(decoded_size_ + bytes.size(), kTensorAlignment);
     }
+    groups_at_ = encoded_room_;
+    encoded_room_ += MostGroups() * EncodedBound(kLargestGroup);
     encoded_ = Memory(encoded_room_);
     warm_ = Memory(decoded_size_);
   }
 
+  // As embedder/encoder.cc does it: equal tensors once, small ones in groups, the others chunk by chunk.
   Status Encode(unsigned threads) {
-    struct Worker {
-      std::optional<ChunkEncoder> encoder;  // made when first used
-    };
-    PANNIER_CHECK_OK(ParallelForWith<Worker>(tensors_.size(), threads, [&](Worker& worker, std::uint64_t i) -> Status {
-      const ParamsTensor& entry = input_.params->tensors[i];
-      PlannedContent content;
-      content.source_offset = entry.data_offset;
-      content.size = entry.data_size;
-      if (!worker.encoder) worker.encoder.emplace(level_);
-      PANNIER_TRY(tensors_[i].plan, PlanChunks(*input_.file, content, &entry, choice_, *worker.encoder));
+    EncodeOptions options;
+    options.codec = choice_;
+    options.level = level_;
+    options.threads = threads;
+    EncoderPool encoders(level_);
+    PANNIER_TRY(const ContentPlan plan, PlanContents(input_, options, encoders));
+    if (plan.groups.size() > MostGroups()) return {ErrorCode::kLimit, "more groups than there is room for"};
+    PANNIER_CHECK_OK(ParallelFor(chunks_.size(), threads, [&](std::uint64_t i) -> Status {
+      Chunk& chunk = chunks_[i];
+      const PlannedContent& content = plan.contents[chunk.tensor];
+      tensors_[chunk.tensor].group = {};
+      if (content.equal_to || content.group) return {};
+      const EncoderPool::Lease encoder = encoders.Take();
+      return EncodeInto(content.plan, chunk.original, chunk.encoded_at, *encoder, chunk.record);
+    }));
+    PANNIER_CHECK_OK(ParallelFor(plan.groups.size(), threads, [&](std::uint64_t i) -> Status {
+      const ContentGroup& group = plan.groups[i];
+      PANNIER_TRY(const std::vector<std::uint8_t> bytes, ReadGroup(*input_.file, plan, group));
+      const EncoderPool::Lease encoder = encoders.Take();
+      ChunkRecord record;
+      PANNIER_CHECK_OK(EncodeInto(group.plan, ByteView(bytes.data(), bytes.size()), groups_at_ + i * EncodedBound(kLargestGroup),
+                                  *encoder, record));
+      for (const std::size_t member : group.members) {
+        chunks_[tensors_[member].first_chunk].record = record;
+        tensors_[member].group = {plan.contents[member].group_offset, group.size};
+      }
       return {};
     }));
-    return ParallelForWith<Worker>(chunks_.size(), threads, [&](Worker& worker, std::uint64_t i) -> Status {
-      Chunk& chunk = chunks_[i];
-      const ChunkPlan& plan = tensors_[chunk.tensor].plan;
-      std::uint8_t* const out = encoded_.data() + chunk.encoded_at;
-      if (!worker.encoder) worker.encoder.emplace(level_);
-      PANNIER_TRY(ChunkEncoder::Stored stored, worker.encoder->Encode(plan, chunk.original, out));
-      if (stored.size >= chunk.original.size()) {
-        stored = {Codec::kStore, chunk.original.size()};
-        std::memcpy(out, chunk.original.data(), stored.size);
-      }
-      chunk.record.codec = stored.codec;
-      chunk.record.offset = chunk.encoded_at;
-      chunk.record.stored_size = static_cast<std::uint32_t>(stored.size);
-      return {};
-    });
+    for (std::size_t i = 0; i < tensors_.size(); ++i) {
+      if (!plan.contents[i].equal_to) continue;
+      const Tensor& first = tensors_[*plan.contents[i].equal_to];
+      tensors_[i].group = first.group;
+      for (std::uint64_t k = 0; k < ChunkCount(first.bytes.size(), kChunkSize); ++k)
+        chunks_[tensors_[i].first_chunk + k].record = chunks_[first.first_chunk + k].record;
+    }
+    return {};
   }
 
   // Tables are the loader's: each tensor's row of records.
@@ -137,7 +150,7 @@ class Benchmark {
       const Tensor& tensor = tensors_[chunk.tensor];
       const ByteView table(table_.data() + tensor.first_chunk * ChunkRecord::kSize,
                            static_cast<std::size_t>(ChunkCount(tensor.bytes.size(), kChunkSize)) * ChunkRecord::kSize);
-      const ChunkedContent content(stored, table, tensor.bytes.size(), kChunkSize);
+      const ChunkedContent content(stored, table, tensor.bytes.size(), kChunkSize, tensor.group);
       return content.DecodeChunk(chunk.index, out + chunk.decoded_at, false, decoder);
     });
   }
@@ -150,7 +163,10 @@ class Benchmark {
 
   std::uint64_t StoredSize() const {
     std::uint64_t size = 0;
-    for (const Chunk& chunk : chunks_) size += chunk.record.stored_size;
+    std::set<std::uint64_t> counted;  // chunks may be several tensors'
+    for (const Chunk& chunk : chunks_) {
+      if (counted.insert(chunk.record.offset).second) size += chunk.record.stored_size;
+    }
     return size;
   }
 
@@ -160,12 +176,30 @@ class Benchmark {
   std::uint8_t* warm() const { return warm_.data(); }
 
  private:
+  static constexpr std::size_t kLargestGroup = 64 << 10;
+
+  // Each but the last of its type holds three quarters of what it may, at least.
+  std::size_t MostGroups() const { return original_size_ / (kLargestGroup / 4 * 3) + 64; }
+
+  Status EncodeInto(const ChunkPlan& plan, ByteView original, std::size_t at, ChunkEncoder& encoder, ChunkRecord& record) const {
+    PANNIER_TRY(ChunkEncoder::Stored stored, encoder.Encode(plan, original, encoded_.data() + at));
+    if (stored.size >= original.size()) {
+      stored = {Codec::kStore, original.size()};
+      std::memcpy(encoded_.data() + at, original.data(), stored.size);
+    }
+    record.codec = stored.codec;
+    record.offset = at;
+    record.stored_size = static_cast<std::uint32_t>(stored.size);
+    return {};
+  }
+
   const ArtifactInput& input_;
   CodecChoice choice_;
   int level_;
   std::vector<Tensor> tensors_;
   std::vector<Chunk> chunks_;
   std::size_t encoded_room_ = 0;
+  std::size_t groups_at_ = 0;  // within encoded_
   std::size_t decoded_size_ = 0;
   std::uint64_t original_size_ = 0;
   Memory encoded_{0};
