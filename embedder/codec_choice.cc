@@ -72,6 +72,15 @@ Result<double> FindMatches(const std::vector<ByteView>& samples, ChunkPlan& plan
   return saved / static_cast<double>(std::max<std::uint64_t>(TotalSize(samples), 1));
 }
 
+// Do values occur again but for their signs, as those of waves do? Turned floats have the sign in their lowest byte, where it would
+// hide that.
+bool RepeatsButForSigns(ByteView sample, std::size_t width) {
+  constexpr std::size_t kLooked = 64 << 10;
+  std::vector<std::uint8_t> lowest;
+  for (std::size_t at = 0; at + width <= std::min(sample.size(), kLooked); at += width) lowest.push_back(sample.data()[at]);
+  return RepeatedShare(ByteView(lowest.data(), lowest.size())) >= kWorthASearch;
+}
+
 // What the samples take under the plan.
 Result<std::uint64_t> SizeUnder(const ChunkPlan& plan, const std::vector<ByteView>& samples, ChunkEncoder& encoder) {
   std::uint64_t total = 0;
@@ -95,6 +104,7 @@ ChunkPlan PlanOf(Codec codec) {
 Result<ChunkPlan> ChooseCodec(CodecChoice choice, DataType dtype, const std::vector<ByteView>& samples, ChunkEncoder& encoder) {
   if (choice == CodecChoice::kStore) return PlanOf(Codec::kStore);
   if (choice == CodecChoice::kZstd) return PlanOf(Codec::kZstd);
+  if (samples.empty()) return PlanOf(Codec::kStore);
 
   ChunkPlan best;
   best.width = ElementWidth(dtype);
@@ -104,9 +114,20 @@ Result<ChunkPlan> ChooseCodec(CodecChoice choice, DataType dtype, const std::vec
   PANNIER_TRY(const double saved, FindMatches(samples, best, encoder));
   const bool may_repeat =
       std::any_of(samples.begin(), samples.end(), [&](ByteView sample) { return IsWorthASearch(sample, encoder); });
-  if (!may_repeat && saved > kClearlyGains) return best;
+  const bool repeats_but_for_signs = best.rotate && RepeatsButForSigns(samples.front(), best.width);
+  if (!may_repeat && !repeats_but_for_signs && saved > kClearlyGains) return best;
 
   PANNIER_TRY(std::uint64_t best_size, SizeUnder(best, samples, encoder));
+  if (repeats_but_for_signs) {
+    ChunkPlan straight = best;
+    straight.rotate = false;
+    PANNIER_CHECK_OK(FindMatches(samples, straight, encoder).TakeStatus());
+    PANNIER_TRY(const std::uint64_t size, SizeUnder(straight, samples, encoder));
+    if (size < best_size) {
+      best = straight;
+      best_size = size;
+    }
+  }
   if (choice == CodecChoice::kAuto && !best.try_both && may_repeat) {
     PANNIER_TRY(const std::uint64_t size, SizeUnder(PlanOf(Codec::kZstd), samples, encoder));
     if (size < best_size) {
@@ -119,6 +140,7 @@ Result<ChunkPlan> ChooseCodec(CodecChoice choice, DataType dtype, const std::vec
 
 Result<ChunkPlan> ChooseBlobCodec(CodecChoice choice, const std::vector<ByteView>& samples, ChunkEncoder& encoder) {
   if (choice == CodecChoice::kZstd) return PlanOf(Codec::kZstd);
+  if (samples.empty()) return PlanOf(Codec::kStore);
   if (choice != CodecChoice::kAuto) return PlanOf(Codec::kStore);
   PANNIER_TRY(const std::uint64_t size, SizeUnder(PlanOf(Codec::kZstd), samples, encoder));
   return PlanOf(Gains(size, TotalSize(samples)) ? Codec::kZstd : Codec::kStore);

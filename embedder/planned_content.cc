@@ -171,6 +171,8 @@ Result<ContentPlan> PlanContents(const ArtifactInput& input, const EncodeOptions
     const ParamsTensor* const tensor = input.params ? &input.params->tensors[i] : nullptr;
     const EncoderPool::Lease encoder = encoders.Take();
     PANNIER_TRY(content.plan, PlanChunks(*input.file, content, tensor, options.codec, *encoder));
+    // What has to be decoded anyway may begin anywhere.
+    if (content.compress() && input.params) content.align = 1;
     if (!content.compress() && content.size >= kPageAlignedFrom) content.align = kPage;
     return {};
   }));

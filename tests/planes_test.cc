@@ -198,6 +198,18 @@ TEST_CASE("noise is stored, repetition goes to zstd, zeroes cost next to nothing
     CHECK(Encode(choose(zeroes, choice), zeroes).size() < 200);
 }
 
+TEST_CASE("floats that repeat but for their signs are not turned") {
+  Bytes waves = Weights(262144, 4);
+  for (std::size_t i = 4000; i < waves.size(); ++i) waves[i] = waves[i - 4000];
+  const Bytes signs = Weights(262144, 1);
+  for (std::size_t i = 3; i < waves.size(); i += 4) waves[i] = static_cast<std::uint8_t>((waves[i] & 0x7f) | (signs[i] & 1) << 7);
+  const Result<ChunkPlan> plan = Choose(CodecChoice::kAuto, TypeOf(4), waves);
+  REQUIRE(plan.ok());
+  CHECK(plan->codec == Codec::kPlanes);
+  CHECK_FALSE(plan->rotate);
+  CHECK(Encode(*plan, waves).size() < waves.size() / 4);
+}
+
 TEST_CASE("numbers of unusual types are taken byte by byte") {
   const Bytes bytes(4096);
   for (const DataType dtype : {DataType{1, 1, 1}, DataType{0, 4, 1}, DataType{2, 24, 1}, DataType{7, 8, 4}, DataType{3, 128, 1}}) {
