@@ -23,7 +23,7 @@ ByteView View(const std::vector<std::uint8_t>& bytes) { return {bytes.data(), by
 }  // namespace
 
 Status Finisher::Run() {
-  artifacts_index_size_ = layout_.index.size();
+  artifacts_tables_ = layout_.index.tables().size();
   // 1. Tables of the right sizes, with edits of the right places, but with values that do not count yet.
   std::vector<PlannedSection> provisional = {{std::string(kAnchorSection), 0, Anchor::kSize, kTensorAlignment}};
   provisional.insert(provisional.end(), layout_.sections.begin(), layout_.sections.end());
@@ -57,13 +57,13 @@ std::vector<PlannedSection> Finisher::AllSections() const {
 
 // Host digests and image spans, behind what the artifacts put into the index.
 Status Finisher::FillIndex() {
-  layout_.index.resize(artifacts_index_size_);
+  layout_.index.Truncate(artifacts_tables_);
   const BundleBytes bundle(host_.bytes(), plan_);
-  PANNIER_TRY(const std::vector<std::uint8_t> digests, HostChunkDigests(bundle, plan_.pieces, kHostChunkSize, threads_));
-  facts_.host_chunks = layout_.AddToIndex(View(digests));
-  PANNIER_TRY(const std::vector<std::uint8_t> spans, SpanTable(bundle, plan_.image, threads_));
-  facts_.image_spans = layout_.AddToIndex(View(spans));
+  PANNIER_TRY(std::vector<std::uint8_t> digests, HostChunkDigests(bundle, plan_.pieces, kHostChunkSize, threads_));
+  facts_.host_chunks = layout_.index.Add(std::move(digests));
+  PANNIER_TRY(std::vector<std::uint8_t> spans, SpanTable(bundle, plan_.image, threads_));
   facts_.image_sha256 = ImageDigest(plan_.image, View(spans));
+  facts_.image_spans = layout_.index.Add(std::move(spans));
   facts_.image = plan_.image;
   facts_.host_pieces = plan_.pieces;
   facts_.derived = plan_.derived;
@@ -106,7 +106,8 @@ void Finisher::FillParts() {
     }
   };
   add_planned(true);
-  add(std::string(kIndexSection), layout_.sections[facts_.index_section].offset, layout_.index);
+  facts_.parts.push_back(
+      {std::string(kIndexSection), layout_.sections[facts_.index_section].offset, layout_.index.size(), layout_.index.Digest()});
   add(std::string(kUndoSection), layout_.sections[facts_.undo_section].offset, undo_);
   add_planned(false);
 }
@@ -121,7 +122,8 @@ Status Finisher::Write(const FileSource& host, std::uint64_t host_base, OutputFi
   for (const Edit& edit : plan_.edits) PANNIER_CHECK_OK(write(BundleOffset(plan_, edit.offset), edit.bytes));
   for (const AddedBytes& added : plan_.added) PANNIER_CHECK_OK(write(added.offset, added.bytes));
   PANNIER_CHECK_OK(write(placement_.anchor_offset, EncodeAnchor(anchor_)));
-  PANNIER_CHECK_OK(write(placement_.anchor_offset + layout_.sections[facts_.index_section].offset, layout_.index));
+  const std::uint64_t index = placement_.anchor_offset + layout_.sections[facts_.index_section].offset;
+  for (const IndexSection::Table& table : layout_.index.tables()) PANNIER_CHECK_OK(write(index + table.offset, table.bytes));
   PANNIER_CHECK_OK(write(placement_.anchor_offset + layout_.sections[facts_.undo_section].offset, undo_));
   PANNIER_CHECK_OK(write(placement_.anchor_offset + anchor_.manifest_offset, manifest_));
   return WriteDerived(out, base);

@@ -45,7 +45,7 @@ class Finisher {
   const FatFacts* fat_;
   unsigned threads_;
   Layout& layout_;
-  std::size_t artifacts_index_size_ = 0;
+  std::size_t artifacts_tables_ = 0;  // of the index
   ManifestFacts facts_;
   Anchor anchor_;
   EditPlan plan_;

@@ -13,8 +13,6 @@
 namespace pannier {
 namespace {
 
-constexpr std::size_t kIndexSlack = 64 << 10;  // for the host's tables, which come last
-
 // May an artifact have a section named after it?
 bool IsSectionName(std::string_view name, const Placement& placement) {
   if (name == kGraphArtifact || name == kParamsArtifact) return true;
@@ -47,7 +45,7 @@ std::vector<TypeSummary> SummarizeTypes(const ParamsFile& params, const std::vec
   return types;
 }
 
-void AddArtifact(const ArtifactInput& input, const EncodedArtifact& encoded, bool in_extra, Layout& layout) {
+void AddArtifact(const ArtifactInput& input, EncodedArtifact encoded, bool in_extra, Layout& layout) {
   ArtifactFacts facts;
   facts.name = input.name;
   facts.is_params = input.params.has_value();
@@ -65,16 +63,16 @@ void AddArtifact(const ArtifactInput& input, const EncodedArtifact& encoded, boo
     const std::string name = in_extra ? std::string(kExtraSection) : ".tvm." + input.name;
     facts.section = layout.AddSection(name, encoded.offset, encoded.stored_size, encoded.align);
   }
-  facts.chunks = layout.AddToIndex(ByteView(encoded.chunk_table.data(), encoded.chunk_table.size()));
+  facts.chunks = layout.index.Add(std::move(encoded.chunk_table));
+  const ByteView chunk_table = layout.index.tables().back().bytes;
   if (input.params) {
     std::vector<TensorFacts> tensors;
     for (const EncodedContent& content : encoded.contents) {
-      const ByteView records(encoded.chunk_table.data() + content.first_chunk * ChunkRecord::kSize,
+      const ByteView records(chunk_table.data() + content.first_chunk * ChunkRecord::kSize,
                              static_cast<std::size_t>(content.chunk_count * ChunkRecord::kSize));
       tensors.push_back({content.first_chunk, content.group, Sha256Of(records)});
     }
-    const flatbuffers::DetachedBuffer table = BuildTensorTable(*input.params, tensors);
-    facts.tensors = layout.AddToIndex(ByteView(table.data(), table.size()));
+    facts.tensors = layout.index.Add(BuildTensorTable(*input.params, tensors));
     layout.types = SummarizeTypes(*input.params, encoded.contents);
   }
   if (encoded.has_frames) layout.compressed.push_back(input.name);
@@ -92,16 +90,6 @@ std::uint32_t Layout::AddSection(std::string name, std::uint64_t offset, std::ui
   sections.push_back({std::move(name), offset, size, align});
   end = offset + size;
   return static_cast<std::uint32_t>(sections.size() - 1);
-}
-
-IndexEntry Layout::AddToIndex(ByteView bytes) {
-  const std::uint64_t begin = AlignUp(index.size(), 8);
-  // Not twice as much as is needed: of very many tensors the tables are what takes memory.
-  if (index.capacity() < begin + bytes.size()) index.reserve(static_cast<std::size_t>(begin + bytes.size() + kIndexSlack));
-  index.resize(static_cast<std::size_t>(begin));
-  const IndexEntry entry = {begin, bytes.size(), Sha256Of(bytes)};
-  index.insert(index.end(), bytes.begin(), bytes.end());
-  return entry;
 }
 
 Result<Layout> EncodeArtifacts(const std::vector<ArtifactInput>& inputs, const Placement& placement, const PayloadTarget& target,
@@ -122,8 +110,8 @@ Result<Layout> EncodeArtifacts(const std::vector<ArtifactInput>& inputs, const P
     for (const ArtifactInput* input : *group) {
       const bool begins_section = group == &own || input == shared.front();
       const std::uint64_t from = begins_section ? AlignUp(layout.end, align) : layout.end;
-      PANNIER_TRY(const EncodedArtifact encoded, EncodeArtifact(*input, from, target, options));
-      AddArtifact(*input, encoded, group == &shared, layout);
+      PANNIER_TRY(EncodedArtifact encoded, EncodeArtifact(*input, from, target, options));
+      AddArtifact(*input, std::move(encoded), group == &shared, layout);
       if (layout.end > placement.largest_payload) return TooLarge(layout.end, placement);
     }
   }

@@ -9,6 +9,7 @@
 #include "embedder/artifact_input.h"
 #include "embedder/edit_plan.h"
 #include "embedder/encoder.h"
+#include "embedder/index_section.h"
 #include "embedder/manifest_builder.h"
 #include "pannier/tensor.h"
 #include "src/result.h"
@@ -30,11 +31,10 @@ struct Layout {
   std::vector<ArtifactFacts> artifacts;
   std::vector<TypeSummary> types;       // of the tensors in params, the largest first
   std::vector<std::string> compressed;  // names of artifacts with compressed chunks
-  std::vector<std::uint8_t> index;
+  IndexSection index;
   std::uint64_t end = 0;
 
   std::uint32_t AddSection(std::string name, std::uint64_t offset, std::uint64_t size, std::uint64_t align);
-  IndexEntry AddToIndex(ByteView bytes);
 };
 
 // Streams all artifacts into the target: those with a section of their own, then those that share one.

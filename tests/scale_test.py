@@ -12,7 +12,7 @@ import sys
 
 pannier, probe, host, work = sys.argv[1:5]
 MIB = 1 << 20
-MOST_MEMORY = 96 * MIB  # of the embedder, in all
+MOST_MEMORY = 64 * MIB  # of the embedder, in all
 
 
 def write_params(path, count, size, data):
