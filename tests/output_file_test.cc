@@ -11,10 +11,13 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <catch2/catch_test_macros.hpp>
 #include <cerrno>
 #include <csignal>
 #include <thread>
+#include <tuple>
+#include <utility>
 
 #include "tests/file_fixture.h"
 
@@ -580,11 +583,11 @@ TEST_CASE("a killed writer leaves the old file or the new one") {
       // Memory that a sanitizer's allocator maps is mapped here and for all children, not by some of them: their system calls would
       // shift from one stop to the next, and stops would be left out.
       REQUIRE(Replace(target, kNew) == "done");
-      int points = 0;
       int old_ones = 0;
       int new_ones = 0;
       int littered = 0;
-      for (bool ended = false; !ended; ++points) {
+      // Kills a writer at its stop of that number; answers with its stops, and whether it ended before.
+      const auto kill_at = [&](int point) -> std::pair<int, bool> {
         std::filesystem::remove(target);
         if (exists) WriteFile(target, kOld);
         const pid_t child = fork();
@@ -598,30 +601,38 @@ TEST_CASE("a killed writer leaves the old file or the new one") {
         int status = 0;
         REQUIRE(waitpid(child, &status, 0) == child);
         if (WIFEXITED(status)) SKIP("no tracing or no system call filters here");
-        for (int stop = 0; WIFSTOPPED(status); ++stop) {
-          if (stop == points) kill(child, SIGKILL);
+        int stop = 0;
+        for (; WIFSTOPPED(status); ++stop) {
+          if (stop == point) kill(child, SIGKILL);
           ptrace(PTRACE_SYSCALL, child, nullptr, nullptr);
           REQUIRE(waitpid(child, &status, 0) == child);
         }
-        ended = WIFEXITED(status);
-        INFO("stop " << points);
+        const bool ended = WIFEXITED(status);
+        INFO("stop " << point);
         if (ended) REQUIRE(WEXITSTATUS(status) == 0);
         const bool is_new = std::filesystem::exists(target) && ReadFile(target) == kNew;
         if (!is_new && exists) REQUIRE((ReadFile(target) == kOld));
         if (!is_new && !exists) REQUIRE_FALSE(std::filesystem::exists(target));
-        (is_new ? new_ones : old_ones)++;
+        if (!ended) (is_new ? new_ones : old_ones)++;
         const std::size_t whole = is_new || exists ? 1 : 0;
-        if (directory.List().size() == whole) continue;
-        ++littered;
-        REQUIRE(directory.List().size() == whole + 1);
-        { REQUIRE(OutputFile::Create(target, nullptr).ok()); }  // cleans up
-        REQUIRE(directory.List().size() == whole);
-      }
+        if (directory.List().size() != whole) {
+          ++littered;
+          REQUIRE(directory.List().size() == whole + 1);
+          { REQUIRE(OutputFile::Create(target, nullptr).ok()); }  // cleans up
+          REQUIRE(directory.List().size() == whole);
+        }
+        return {stop, ended};
+      };
+      int points = 0;
+      int stops = 0;
+      for (bool ended = false; !ended; ++points) std::tie(stops, ended) = kill_at(points);
+      // A sanitizer's allocator may have saved the last writers some calls: so the last stops of those that end, once more.
+      for (int point = std::max(0, stops - 20); point < stops; ++point) kill_at(point);
       INFO("points " << points << ", with a file left behind " << littered);
       CHECK(old_ones > 20);
-      CHECK(new_ones > 2);
-      // Without a name there is nothing to leave, but for the instant between linkat and renameat.
-      if (unnamed) CHECK(littered <= (exists ? 2 : 0));
+      CHECK(new_ones > 1);
+      // Without a name there is nothing to leave, but for the instant between linkat and renameat, which comes twice.
+      if (unnamed) CHECK(littered <= (exists ? 2 * 2 : 0));
       if (!unnamed) CHECK(littered > 2);
     }
   }
