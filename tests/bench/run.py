@@ -4,7 +4,7 @@
 usage: tests/bench/run.py BUILD_DIR [--quick] [--out DIR] [--work DIR] [--only PART]... [--report]
 
 Writes OUT/benchmarks.md, OUT/benchmarks/*.svg and OUT/benchmarks/results.json (OUT: docs/). BUILD_DIR should be a release build.
-What pannier is compared with is installed from PyPI and crates.io into the work folder (BUILD_DIR/../bench), by name; who cannot be
+What pannier is compared with is installed by pip and cargo into the work folder (BUILD_DIR/../bench), by name; who cannot be
 had is listed as not there. Files of some gigabytes come and go there. It takes some ten minutes, and three more the first time.
 
   --quick      little data, nothing is installed, docs/ is not touched (OUT: the work folder): whether the benchmarks work at all
