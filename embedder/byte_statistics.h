@@ -1,4 +1,4 @@
-// Quick looks at bytes: is coding them worth a try? A few microseconds, where a try takes ten times that.
+// Quick looks at bytes: is coding them worth a try? Of samples, since a try looks at all.
 #ifndef PANNIER_EMBEDDER_BYTE_STATISTICS_H_
 #define PANNIER_EMBEDDER_BYTE_STATISTICS_H_
 

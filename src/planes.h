@@ -2,7 +2,7 @@
 //
 // Trained weights hardly compress as they are: mantissas are noise, and exponents, which repeat, lie between them. Turned by one
 // bit, a float has its exponent in its highest byte alone (the sign goes to the lowest bit); the plane of these bytes then takes
-// some 60 % of its size. docs/format.md, "Chunks and codecs".
+// about a third of its size. docs/format.md, "Chunks and codecs".
 #ifndef PANNIER_SRC_PLANES_H_
 #define PANNIER_SRC_PLANES_H_
 

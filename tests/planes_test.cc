@@ -13,6 +13,7 @@
 #include "embedder/chunk_encoder.h"
 #include "embedder/codec_choice.h"
 #include "src/chunked_content.h"
+#include "tests/params_builder.h"
 
 namespace pannier {
 namespace {
@@ -43,6 +44,11 @@ Bytes Weights(std::size_t size, std::size_t width) {
     if (width == 1) bytes[i] = static_cast<std::uint8_t>(std::lround(weight * 600) + 128);
   }
   return bytes;
+}
+
+Bytes NoiseOf(std::size_t size) {
+  const std::string noise = Noise(size, 1);
+  return {noise.begin(), noise.end()};
 }
 
 DataType TypeOf(std::size_t width) {
@@ -126,12 +132,7 @@ TEST_CASE("planes are what their definition says, at any count and address") {
 }
 
 TEST_CASE("bytes looked at: uneven ones, repeated ones") {
-  Bytes noise(100000);
-  std::uint64_t state = 1;
-  for (std::uint8_t& byte : noise) {
-    state = state * 6364136223846793005U + 1442695040888963407U;
-    byte = static_cast<std::uint8_t>(state >> 56U);
-  }
+  const Bytes noise = NoiseOf(100000);
   CHECK_FALSE(IsUneven(View(noise)));
   CHECK(RepeatedShare(View(noise)) == 0);
   Bytes sparse = noise;
@@ -173,12 +174,7 @@ TEST_CASE("planes are chosen where they gain, and for numbers of that width") {
 }
 
 TEST_CASE("noise is stored, repetition goes to zstd, zeroes cost next to nothing") {
-  Bytes noise(262144);
-  std::uint64_t state = 1;
-  for (std::uint8_t& byte : noise) {
-    state = state * 6364136223846793005U + 1442695040888963407U;
-    byte = static_cast<std::uint8_t>(state >> 56U);
-  }
+  const Bytes noise = NoiseOf(262144);
   const auto choose = [](const Bytes& bytes, CodecChoice choice) {
     const Result<ChunkPlan> plan = Choose(choice, TypeOf(4), bytes);
     REQUIRE(plan.ok());
