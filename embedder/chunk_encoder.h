@@ -56,7 +56,7 @@ class ChunkEncoder {
     void operator()(ZSTD_CCtx* context) const;
   };
 
-  Result<std::size_t> Zstd(ByteView input, std::uint8_t* out);
+  Result<std::size_t> Zstd(ByteView input, std::uint8_t* out, int level);
   Result<std::size_t> Entropy(ByteView input, std::uint8_t* out);
   Result<std::size_t> EncodeFrame(const ChunkPlan& plan, ByteView original, std::uint8_t* out);
   Result<std::size_t> EncodePlanes(const ChunkPlan& plan, ByteView original, std::uint8_t* out);
