@@ -4,10 +4,10 @@
 #include <algorithm>
 #include <vector>
 
-#include "embedder/released_pages.h"
 #include "src/format.h"
 #include "src/parallel.h"
 #include "src/params_walk.h"
+#include "src/released_pages.h"
 #include "src/sha256.h"
 #include "src/text.h"
 

@@ -7,8 +7,8 @@
 #include "embedder/fat_bundle.h"
 #include "embedder/opened_bundle.h"
 #include "embedder/terminal.h"
-#include "embedder/verify.h"
 #include "src/text.h"
+#include "src/verify.h"
 
 namespace pannier {
 namespace {

@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
-#include "embedder/image.h"
 #include "manifest_generated.h"
+#include "src/image.h"
 
 namespace pannier {
 
@@ -81,7 +81,7 @@ struct AddedBytes {
   std::vector<std::uint8_t> bytes;
 };
 
-// Bytes that follow from all others, and so are made last and covered by no digest: see embedder/derived.h.
+// Bytes that follow from all others, and so are made last and covered by no digest: see src/derived.h.
 struct Derived {
   format::DerivedKind kind = format::DerivedKind::None;
   std::uint64_t offset = 0;  // in the bundle

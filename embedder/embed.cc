@@ -16,11 +16,11 @@
 #include "embedder/opened_bundle.h"
 #include "embedder/output_file.h"
 #include "embedder/restore.h"
-#include "embedder/verify.h"
 #include "src/format.h"
 #include "src/macho_file.h"
 #include "src/mapped_file.h"
 #include "src/text.h"
+#include "src/verify.h"
 
 namespace pannier {
 namespace {

@@ -12,10 +12,10 @@
 #include "embedder/file_source.h"
 #include "embedder/opened_bundle.h"
 #include "embedder/output_file.h"
-#include "embedder/verify.h"
 #include "src/macho_file.h"
 #include "src/mapped_file.h"
 #include "src/result.h"
+#include "src/verify.h"
 
 namespace pannier {
 

@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "embedder/bundle_bytes.h"
-#include "embedder/derived.h"
+#include "src/derived.h"
 #include "src/mapped_file.h"
 #include "src/text.h"
 

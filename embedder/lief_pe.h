@@ -4,7 +4,7 @@
 
 #include <string>
 
-#include "embedder/pe_model.h"
+#include "src/pe_model.h"
 #include "src/result.h"
 
 namespace pannier {

@@ -7,8 +7,8 @@
 #include <utility>
 
 #include "embedder/elf_room.h"
-#include "embedder/image_elf.h"
 #include "src/format.h"
+#include "src/image_elf.h"
 #include "src/text.h"
 
 namespace pannier {

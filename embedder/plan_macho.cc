@@ -6,9 +6,9 @@
 #include <utility>
 
 #include "embedder/bundle_bytes.h"
-#include "embedder/image_macho.h"
 #include "embedder/macho_room.h"
 #include "src/format.h"
+#include "src/image_macho.h"
 #include "src/text.h"
 
 namespace pannier {

@@ -11,10 +11,10 @@
 #include <optional>
 #include <vector>
 
-#include "embedder/code_signature.h"
 #include "embedder/edit_plan.h"
 #include "embedder/host.h"
-#include "embedder/macho_commands.h"
+#include "src/code_signature.h"
+#include "src/macho_commands.h"
 #include "src/macho_file.h"
 
 namespace pannier {

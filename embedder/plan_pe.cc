@@ -7,8 +7,8 @@
 #include <string>
 #include <utility>
 
-#include "embedder/image_pe.h"
 #include "src/format.h"
+#include "src/image_pe.h"
 #include "src/text.h"
 
 namespace pannier {

@@ -13,7 +13,7 @@
 
 #include "embedder/edit_plan.h"
 #include "embedder/host.h"
-#include "embedder/pe_model.h"
+#include "src/pe_model.h"
 #include "src/result.h"
 
 namespace pannier {

@@ -4,9 +4,9 @@
 #include <algorithm>
 
 #include "embedder/fat_bundle.h"
-#include "embedder/image.h"
 #include "src/byte_source.h"
 #include "src/format.h"
+#include "src/image.h"
 #include "src/macho_file.h"
 #include "src/mapped_file.h"
 #include "src/sha256.h"

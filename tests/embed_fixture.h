@@ -10,7 +10,7 @@
 
 #include "embedder/embed.h"
 #include "embedder/opened_bundle.h"
-#include "embedder/verify.h"
+#include "src/verify.h"
 #include "tests/file_fixture.h"
 
 namespace pannier {

@@ -17,8 +17,8 @@
 
 #include "embedder/opened_bundle.h"
 #include "embedder/restore.h"
-#include "embedder/verify.h"
 #include "pannier/loader.h"
+#include "src/verify.h"
 #include "tests/embed_fixture.h"
 #include "tests/params_builder.h"
 

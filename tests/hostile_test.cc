@@ -17,9 +17,9 @@
 #include "embedder/manifest_builder.h"
 #include "embedder/opened_bundle.h"
 #include "embedder/restore.h"
-#include "embedder/verify.h"
 #include "src/chunked_content.h"
 #include "src/elf_file.h"
+#include "src/verify.h"
 #include "tests/bundle_image.h"
 #include "tests/file_fixture.h"
 

@@ -10,15 +10,15 @@
 #include <string>
 #include <vector>
 
-#include "embedder/code_signature.h"
 #include "embedder/embed.h"
 #include "embedder/fat_bundle.h"
 #include "embedder/opened_bundle.h"
 #include "embedder/restore.h"
-#include "embedder/verify.h"
 #include "pannier/loader.h"
+#include "src/code_signature.h"
 #include "src/macho_file.h"
 #include "src/payload.h"
+#include "src/verify.h"
 #include "tests/embed_fixture.h"
 #include "tests/macho_builder.h"
 

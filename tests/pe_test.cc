@@ -9,9 +9,9 @@
 #include "embedder/opened_bundle.h"
 #include "embedder/plan_pe.h"
 #include "embedder/restore.h"
-#include "embedder/verify.h"
 #include "pannier/loader.h"
 #include "src/pe_file.h"
+#include "src/verify.h"
 #include "tests/pe_builder.h"
 
 namespace pannier {

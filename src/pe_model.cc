@@ -1,5 +1,5 @@
 // Facts of a PE library that planner and image share.
-#include "embedder/pe_model.h"
+#include "src/pe_model.h"
 
 #include <algorithm>
 #include <string_view>

@@ -1,6 +1,6 @@
 // LibraryImage: what the OS maps of a library, in a form that strip and signers leave as it is. docs/format.md, "The image digest".
-#ifndef PANNIER_EMBEDDER_IMAGE_H_
-#define PANNIER_EMBEDDER_IMAGE_H_
+#ifndef PANNIER_SRC_IMAGE_H_
+#define PANNIER_SRC_IMAGE_H_
 
 #include <array>
 #include <cstdint>
@@ -72,4 +72,4 @@ Result<MappedImage> ReadPeImage(ByteView file);
 
 }  // namespace pannier
 
-#endif  // PANNIER_EMBEDDER_IMAGE_H_
+#endif  // PANNIER_SRC_IMAGE_H_

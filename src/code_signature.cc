@@ -1,5 +1,5 @@
 // SuperBlob and CodeDirectory, read and written. All their numbers are big-endian, on every machine.
-#include "embedder/code_signature.h"
+#include "src/code_signature.h"
 
 #include <algorithm>
 #include <array>
@@ -253,8 +253,10 @@ Result<OldSignature> ParseCodeSignature(ByteView bytes) {
     // Of a real signature only the entitlements make sense without it: requirements name its certificate.
     facts.flags = kSignatureAdhoc;
     facts.runtime = 0;
-    std::erase_if(facts.blobs,
-                  [](const SignatureBlob& blob) { return blob.slot != kSlotEntitlements && blob.slot != kSlotEntitlementsDer; });
+    const auto is_other = [](const SignatureBlob& blob) {
+      return blob.slot != kSlotEntitlements && blob.slot != kSlotEntitlementsDer;
+    };
+    facts.blobs.erase(std::remove_if(facts.blobs.begin(), facts.blobs.end(), is_other), facts.blobs.end());
   }
   PANNIER_CHECK_OK(ReadSpecialSlots(directory, old));
   if (!old.why_not_adhoc.empty()) {

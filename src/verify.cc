@@ -1,5 +1,5 @@
 // What the manifest says of the file's and the image's bytes, compared with the bytes.
-#include "embedder/verify.h"
+#include "src/verify.h"
 
 #include <algorithm>
 #include <array>
@@ -10,12 +10,12 @@
 #include <tuple>
 #include <utility>
 
-#include "embedder/derived.h"
-#include "embedder/image.h"
-#include "embedder/released_pages.h"
+#include "src/derived.h"
 #include "src/elf_file.h"
 #include "src/format.h"
+#include "src/image.h"
 #include "src/parallel.h"
+#include "src/released_pages.h"
 #include "src/text.h"
 
 namespace pannier {

@@ -1,12 +1,12 @@
 // Mach-O load commands in a canonical form, and segments cut into spans. docs/format.md, "The image digest".
-#include "embedder/image_macho.h"
+#include "src/image_macho.h"
 
 #include <algorithm>
 #include <iterator>
 #include <string_view>
 #include <vector>
 
-#include "embedder/macho_commands.h"
+#include "src/macho_commands.h"
 #include "src/macho_file.h"
 #include "src/text.h"
 

@@ -1,9 +1,9 @@
 // The image of a Mach-O library: facts and spans that strip, install_name_tool and codesign leave as they are.
-#ifndef PANNIER_EMBEDDER_IMAGE_MACHO_H_
-#define PANNIER_EMBEDDER_IMAGE_MACHO_H_
+#ifndef PANNIER_SRC_IMAGE_MACHO_H_
+#define PANNIER_SRC_IMAGE_MACHO_H_
 
-#include "embedder/image.h"
 #include "src/byte_source.h"
+#include "src/image.h"
 #include "src/result.h"
 
 namespace pannier {
@@ -14,4 +14,4 @@ Result<LibraryImage> MachOImage(const ByteSource& library);
 
 }  // namespace pannier
 
-#endif  // PANNIER_EMBEDDER_IMAGE_MACHO_H_
+#endif  // PANNIER_SRC_IMAGE_MACHO_H_

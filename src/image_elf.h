@@ -1,13 +1,13 @@
 // The image of an ELF library: PT_LOADs cut into spans, section by section.
-#ifndef PANNIER_EMBEDDER_IMAGE_ELF_H_
-#define PANNIER_EMBEDDER_IMAGE_ELF_H_
+#ifndef PANNIER_SRC_IMAGE_ELF_H_
+#define PANNIER_SRC_IMAGE_ELF_H_
 
 #include <cstdint>
 #include <vector>
 
-#include "embedder/image.h"
 #include "src/bytes.h"
 #include "src/elf_file.h"
+#include "src/image.h"
 
 namespace pannier {
 
@@ -18,4 +18,4 @@ LibraryImage ElfImage(ByteView file, const elf::Header& header, const std::vecto
 
 }  // namespace pannier
 
-#endif  // PANNIER_EMBEDDER_IMAGE_ELF_H_
+#endif  // PANNIER_SRC_IMAGE_ELF_H_

@@ -1,12 +1,12 @@
 // The image of a PE library: its sections cut into spans, without the debug sections that strip removes.
-#ifndef PANNIER_EMBEDDER_IMAGE_PE_H_
-#define PANNIER_EMBEDDER_IMAGE_PE_H_
+#ifndef PANNIER_SRC_IMAGE_PE_H_
+#define PANNIER_SRC_IMAGE_PE_H_
 
 #include <cstddef>
 #include <cstdint>
 
-#include "embedder/image.h"
-#include "embedder/pe_model.h"
+#include "src/image.h"
+#include "src/pe_model.h"
 
 namespace pannier {
 
@@ -17,4 +17,4 @@ LibraryImage PeImage(const PeModel& model, std::size_t section_count, std::uint6
 
 }  // namespace pannier
 
-#endif  // PANNIER_EMBEDDER_IMAGE_PE_H_
+#endif  // PANNIER_SRC_IMAGE_PE_H_

@@ -1,5 +1,5 @@
 // A PE library's sections cut into spans; the same facts read from a file.
-#include "embedder/image_pe.h"
+#include "src/image_pe.h"
 
 #include <algorithm>
 #include <vector>

@@ -1,7 +1,7 @@
 // Code signature: what a Mach-O file's embedded signature says, and an ad-hoc one made anew over changed bytes.
 // Source: Apple's xnu (osfmk/kern/cs_blobs.h); ad hoc means digests alone, with no certificate.
-#ifndef PANNIER_EMBEDDER_CODE_SIGNATURE_H_
-#define PANNIER_EMBEDDER_CODE_SIGNATURE_H_
+#ifndef PANNIER_SRC_CODE_SIGNATURE_H_
+#define PANNIER_SRC_CODE_SIGNATURE_H_
 
 #include <cstdint>
 #include <string>
@@ -61,4 +61,4 @@ Result<SignatureFacts> DecodeSignatureFacts(ByteView bytes);
 
 }  // namespace pannier
 
-#endif  // PANNIER_EMBEDDER_CODE_SIGNATURE_H_
+#endif  // PANNIER_SRC_CODE_SIGNATURE_H_

@@ -1,6 +1,6 @@
 // ReleasedPages: gives a mapped file's pages back behind somebody who reads it from front to back, in large steps.
-#ifndef PANNIER_EMBEDDER_RELEASED_PAGES_H_
-#define PANNIER_EMBEDDER_RELEASED_PAGES_H_
+#ifndef PANNIER_SRC_RELEASED_PAGES_H_
+#define PANNIER_SRC_RELEASED_PAGES_H_
 
 #include <cstddef>
 #include <cstdint>
@@ -31,4 +31,4 @@ class ReleasedPages {
 
 }  // namespace pannier
 
-#endif  // PANNIER_EMBEDDER_RELEASED_PAGES_H_
+#endif  // PANNIER_SRC_RELEASED_PAGES_H_

@@ -1,5 +1,5 @@
 // An ELF library's segments cut into spans; the same facts read from a file.
-#include "embedder/image_elf.h"
+#include "src/image_elf.h"
 
 #include <algorithm>
 

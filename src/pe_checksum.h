@@ -1,6 +1,6 @@
 // A PE file's CheckSum: what the OS checks of drivers, and whoever signs or scans files of all.
-#ifndef PANNIER_EMBEDDER_PE_CHECKSUM_H_
-#define PANNIER_EMBEDDER_PE_CHECKSUM_H_
+#ifndef PANNIER_SRC_PE_CHECKSUM_H_
+#define PANNIER_SRC_PE_CHECKSUM_H_
 
 #include <cstdint>
 
@@ -14,4 +14,4 @@ std::uint32_t PeChecksum(const MappedFile& file, std::uint64_t field);
 
 }  // namespace pannier
 
-#endif  // PANNIER_EMBEDDER_PE_CHECKSUM_H_
+#endif  // PANNIER_SRC_PE_CHECKSUM_H_

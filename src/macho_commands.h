@@ -1,6 +1,6 @@
 // Load commands that lead to bytes of the file: where each keeps offset and size. What is not in this table is not moved.
-#ifndef PANNIER_EMBEDDER_MACHO_COMMANDS_H_
-#define PANNIER_EMBEDDER_MACHO_COMMANDS_H_
+#ifndef PANNIER_SRC_MACHO_COMMANDS_H_
+#define PANNIER_SRC_MACHO_COMMANDS_H_
 
 #include <cstddef>
 #include <cstdint>
@@ -24,4 +24,4 @@ Result<std::vector<Blob>> BlobsOf(const Header& header, const Command& command);
 
 }  // namespace pannier::macho
 
-#endif  // PANNIER_EMBEDDER_MACHO_COMMANDS_H_
+#endif  // PANNIER_SRC_MACHO_COMMANDS_H_

@@ -1,5 +1,5 @@
 // The image of any format: its digest, its span table, and where its addresses are in the file.
-#include "embedder/image.h"
+#include "src/image.h"
 
 #include "src/format.h"
 #include "src/parallel.h"

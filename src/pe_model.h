@@ -1,6 +1,6 @@
 // PeModel: what the PE planner knows of a host library. Facts only; made by host_pe.cc, or by a test.
-#ifndef PANNIER_EMBEDDER_PE_MODEL_H_
-#define PANNIER_EMBEDDER_PE_MODEL_H_
+#ifndef PANNIER_SRC_PE_MODEL_H_
+#define PANNIER_SRC_PE_MODEL_H_
 
 #include <cstdint>
 #include <optional>
@@ -32,4 +32,4 @@ std::vector<std::uint64_t> PeDebugPointerFields(const PeModel& model);
 
 }  // namespace pannier
 
-#endif  // PANNIER_EMBEDDER_PE_MODEL_H_
+#endif  // PANNIER_SRC_PE_MODEL_H_

@@ -1,8 +1,8 @@
 // Derived bytes, by kind.
-#include "embedder/derived.h"
+#include "src/derived.h"
 
-#include "embedder/code_signature.h"
-#include "embedder/pe_checksum.h"
+#include "src/code_signature.h"
+#include "src/pe_checksum.h"
 #include "src/text.h"
 
 namespace pannier {

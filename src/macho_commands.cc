@@ -1,5 +1,5 @@
 // The table of load commands. Source: mach-o/loader.h of cctools and dyld (up to LC_TARGET_TRIPLE).
-#include "embedder/macho_commands.h"
+#include "src/macho_commands.h"
 
 #include <algorithm>
 #include <iterator>

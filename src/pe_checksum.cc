@@ -1,5 +1,5 @@
 // The CheckSum in one pass: words add up modulo 0xffff, so carries may wait until the end.
-#include "embedder/pe_checksum.h"
+#include "src/pe_checksum.h"
 
 #include <algorithm>
 

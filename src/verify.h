@@ -1,6 +1,6 @@
 // Verification: every byte of a bundle's file, or of its image, against the digests in its manifest.
-#ifndef PANNIER_EMBEDDER_VERIFY_H_
-#define PANNIER_EMBEDDER_VERIFY_H_
+#ifndef PANNIER_SRC_VERIFY_H_
+#define PANNIER_SRC_VERIFY_H_
 
 #include <cstdint>
 #include <string>
@@ -30,4 +30,4 @@ Result<VerifyReport> VerifyImage(const MappedFile& file, const BundleReader& rea
 
 }  // namespace pannier
 
-#endif  // PANNIER_EMBEDDER_VERIFY_H_
+#endif  // PANNIER_SRC_VERIFY_H_

@@ -1,6 +1,6 @@
 // Derived bytes: those that follow from all others of a bundle (a checksum, an ad-hoc code signature), made last.
-#ifndef PANNIER_EMBEDDER_DERIVED_H_
-#define PANNIER_EMBEDDER_DERIVED_H_
+#ifndef PANNIER_SRC_DERIVED_H_
+#define PANNIER_SRC_DERIVED_H_
 
 #include <cstdint>
 #include <vector>
@@ -19,4 +19,4 @@ Result<std::vector<std::uint8_t>> MakeDerived(format::DerivedKind kind, const Ma
 
 }  // namespace pannier
 
-#endif  // PANNIER_EMBEDDER_DERIVED_H_
+#endif  // PANNIER_SRC_DERIVED_H_
