@@ -193,7 +193,7 @@ Result<void*> TensorMemory::MutableData(std::uint32_t index) {
     const std::lock_guard<std::mutex> lock(mutable_mutex_);
     if (mutable_slots_ == nullptr) {
       mutable_slots_ = std::make_unique<MutableSlot[]>(tensors_.size());
-      file_ = BundleFile::Find(origin_.path, reader_, origin_.opened);
+      file_ = BundleFile::Find(origin_.file, reader_, origin_.opened);
     }
     slot = &mutable_slots_[index];
   }

@@ -26,6 +26,7 @@ struct BundleOrigin {
   std::string path;                    // "" where there is none
   std::optional<FileIdentity> opened;  // which file that was when it was opened
   bool is_mapped = true;               // else the bytes are somebody's memory, whose pages are not ours to drop
+  std::string file = path;             // where the bytes may be mapped from once more: "", nowhere
 };
 
 // Every function may be called from several threads at a time. What it borrows outlives it.

@@ -16,6 +16,7 @@
 #include "src/image.h"
 #include "src/parallel.h"
 #include "src/released_pages.h"
+#include "src/signatures.h"
 #include "src/text.h"
 
 namespace pannier {
@@ -81,6 +82,7 @@ class Verifier {
   }
 
   Status Image() {
+    CheckSignatureRoom();
     PANNIER_CHECK_OK(CheckImageDigest());
     PANNIER_CHECK_OK(CheckHeaders());
     PANNIER_CHECK_OK(AddSpans());
@@ -266,10 +268,10 @@ class Verifier {
     return file_.bytes().Slice(payload.anchor_file_offset + part.offset(), part.size());
   }
 
-  // No signature yet: the room is empty. What may stand in it: docs/format.md, "Signatures".
+  // No digest covers it. Whether signatures are right, only who has keys can tell.
   void CheckSignatureRoom() {
-    if (!IsAllZero(reader_.signature_room()))
-      report_.notes.push_back("signature room: holds data that this version does not check");
+    const Status status = ReadSignatures(reader_).TakeStatus();
+    if (!status.ok()) Differ(status.message());
   }
 
   Status CompareAll() {
