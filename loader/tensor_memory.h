@@ -73,7 +73,7 @@ class TensorMemory {
   };
   enum class CacheUse { kRead, kReadOrWrite };
 
-  bool checks_chunks() const { return options_.check != Check::kStructure; }
+  bool checks_chunks() const { return options_.check == Check::kLazy || options_.check == Check::kFull; }
   std::mutex& MutexOf(std::uint32_t index) { return slot_mutexes_[index % slot_mutexes_.size()]; }
   // The status with the tensor's name in front.
   Status Labelled(Status status, std::uint32_t index) const;

@@ -18,7 +18,7 @@ enum class Check {
   kStructure,  // sizes, bounds and the manifest's digest; no pass over the payload
   kLazy,       // also each chunk of an artifact when it is first handed out or decoded
   kFull,       // also every chunk at once, before the function returns
-  kOff,        // sizes and bounds alone: damage to the manifest may show as any error, or as other values
+  kOff,        // sizes and bounds alone, no digest: damage may show as any error, or as other values; no cache is used
 };
 
 // What has to be as it was signed.
