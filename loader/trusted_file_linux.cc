@@ -39,17 +39,42 @@ class Descriptor {
   int number_;
 };
 
+std::string PathOf(int number) { return StrCat("/proc/self/fd/", number); }
+
+bool IsLoaded(const std::string& path) {
+  void* const handle = dlopen(path.c_str(), RTLD_LAZY | RTLD_NOLOAD);
+  if (handle != nullptr) dlclose(handle);
+  return handle != nullptr;
+}
+
 // glibc knows a library by the name it was loaded by: a number that is used again would give the first library back. So the number
-// stays in use for good, and only what it leads to goes.
-struct KeptNumber {
-  explicit KeptNumber(int kept) : number(kept) {}
+// stays in use for as long as the library is loaded, which may be longer than its bundle's handle, and then for good, but leads
+// nowhere: the memory goes.
+class KeptNumber {
+ public:
+  KeptNumber(int number, const FileIdentity& memory) : number_(number), memory_(memory) {}
   KeptNumber(const KeptNumber&) = delete;
   KeptNumber& operator=(const KeptNumber&) = delete;
   ~KeptNumber() {
+    if (!IsOurs()) return;  // somebody closed it
+    if (!IsLoaded(path())) {
+      close(number_);
+      return;
+    }
     const Descriptor nothing(open("/dev/null", O_RDONLY | O_CLOEXEC));
-    if (nothing) dup3(nothing.get(), number, O_CLOEXEC);
+    if (nothing) dup3(nothing.get(), number_, O_CLOEXEC);
   }
-  int number;
+  int get() const { return number_; }
+  std::string path() const { return PathOf(number_); }
+
+ private:
+  bool IsOurs() const {
+    struct stat facts {};
+    return fstat(number_, &facts) == 0 && IdentityOf(facts) == memory_;
+  }
+
+  int number_;
+  FileIdentity memory_;
 };
 
 // What people see of it in /proc/PID/maps: /memfd:NAME.
@@ -80,15 +105,6 @@ Status CopyAll(int from, int to, std::uint64_t size) {
   return {};
 }
 
-std::string PathOf(int number) { return StrCat("/proc/self/fd/", number); }
-
-// Is a library loaded by this name? Then somebody has closed our number, and it was given out anew.
-bool IsLoaded(const std::string& path) {
-  void* const handle = dlopen(path.c_str(), RTLD_LAZY | RTLD_NOLOAD);
-  if (handle != nullptr) dlclose(handle);
-  return handle != nullptr;
-}
-
 }  // namespace
 
 Result<TrustedFile> TrustedFile::Open(const std::string& path) {
@@ -107,13 +123,14 @@ Result<TrustedFile> TrustedFile::Open(const std::string& path) {
 
   TrustedFile trusted;
   PANNIER_TRY(trusted.file_, MappedFile::Map(memory.get(), 0, size));
-  auto number = std::make_shared<const KeptNumber>(memory.Take());
-  while (IsLoaded(PathOf(number->number))) {
-    const int next = fcntl(number->number, F_DUPFD_CLOEXEC, number->number + 1);
+  auto number = std::make_shared<const KeptNumber>(memory.Take(), trusted.file_.identity());
+  // Somebody closed a number of ours, and now it was given out anew.
+  while (IsLoaded(number->path())) {
+    const int next = fcntl(number->get(), F_DUPFD_CLOEXEC, number->get() + 1);
     if (next < 0) return SystemError("trusted keys: cannot duplicate a descriptor");
-    number = std::make_shared<const KeptNumber>(next);
+    number = std::make_shared<const KeptNumber>(next, trusted.file_.identity());
   }
-  trusted.load_path_ = PathOf(number->number);
+  trusted.load_path_ = number->path();
   if (access(trusted.load_path_.c_str(), R_OK) != 0) return SystemError("trusted keys: /proc/self/fd");
   trusted.hold_ = std::move(number);
   return trusted;

@@ -103,9 +103,10 @@ Result<std::vector<Record>> ParseRoom(ByteView room) {
     const std::uint32_t size = *room.Read<std::uint32_t>(at + 4);
     const std::optional<ByteView> bytes = room.Slice(at + kRecordHeader, size);
     const std::uint64_t end = AlignUp(at + kRecordHeader + size, 8);
-    if (!bytes || end > room.size())
+    if (!bytes || size == 0 || end > room.size())
       return Malformed(
-          StrCat("signature room: record at ", Hex(at), ": found ", size, " bytes, expected at most ", room.size() - at));
+          StrCat("signature room: record at ", Hex(at), ": found ", size, " bytes, expected 1 to ",
+                             room.size() - at - kRecordHeader));
     if (!IsAllZero(*room.Slice(at + kRecordHeader + size, end - at - kRecordHeader - size)))
       return Malformed(StrCat("signature room: record at ", Hex(at), ": padding: found non-zero, expected zero"));
     if (type == kEnvelopeRecord && std::exchange(has_envelope, true))

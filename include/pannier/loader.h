@@ -53,9 +53,8 @@ struct LoadOptions {
   // what is used is what was checked, whatever becomes of the file meanwhile:
   //
   // - LoadBundle on Linux loads a sealed copy in memory (memfd), which nobody can change any more. It costs the file's size in
-  // memory,
-  //   shared with no other process, and a file descriptor that stays in use for the process's life (so that no two libraries ever
-  //   have the same name). dladdr, gdb and perf know the library as /proc/self/fd/N or /memfd:NAME; path() is the file's. A library
+  //   memory, shared with no other process, and a file descriptor for as long as the library is loaded. dladdr, gdb and perf know
+  //   the library as /proc/self/fd/N or /memfd:NAME; path() is the file's. Loading a path twice gives two libraries. A library
   //   that the bundle needs from its own folder ($ORIGIN) must be loaded before: kUnsupported says which.
   // - LoadBundle on Windows keeps the file open, so that it cannot be written, renamed or removed while it is checked and loaded.
   // - LoadBundle on macOS loads a copy from a new folder that is the user's alone; another process of the same user could change
