@@ -82,7 +82,7 @@ use() {
   quietly "$CXX" $CXXFLAGS -fno-exceptions -fno-rtti -o "$project/no_exceptions" "$here/consumers/no_exceptions.cc" $cxx_flags
   check_all "pkg-config, $kind" "$project"
 
-  if [ "$kind" = static ]; then
+  if [ "$kind" != shared ]; then
     quietly "$CC" $CFLAGS -shared -fPIC -o "$project/libplugin.so" "$here/consumers/plugin.c" $flags
     shown=$(nm -D --defined-only "$project/libplugin.so" | grep -i pannier || true)
     # An exception's type is one type everywhere.
@@ -114,6 +114,27 @@ quietly cmake -S "$source" -B "$work/other" -G "$generator" -DBUILD_SHARED_LIBS=
   -DPANNIER_BUILD_TESTS=OFF -DPANNIER_SANITIZE="$sanitize" -DCMAKE_INSTALL_LIBDIR="$libdir"
 quietly cmake --build "$work/other"
 use "$other_kind" "$work/other"
+
+# With signature checks; and without, where asking for them must not be overlooked.
+if [ -e "$build/embedder/pannier" ]; then
+  quietly cmake -S "$source" -B "$work/signing" -G "$generator" -DPANNIER_SIGNATURES=ON -DPANNIER_BUILD_EMBEDDER=OFF \
+    -DPANNIER_BUILD_TESTS=OFF -DPANNIER_SANITIZE="$sanitize" -DCMAKE_INSTALL_LIBDIR="$libdir"
+  quietly cmake --build "$work/signing"
+  use static-signatures "$work/signing"
+  quietly openssl genpkey -algorithm ed25519 -out "$work/key.pem"
+  quietly openssl pkey -in "$work/key.pem" -pubout -out "$work/key.pub"
+  cp "$bundle" "$work/signed.so"
+  program=$work/static-signatures-find_package/consumer
+  if "$program" "$work/signed.so" "$work/key.pub" >/dev/null 2>&1; then fail "signatures: an unsigned bundle was loaded"; fi
+  quietly "$build/embedder/pannier" sign "$work/signed.so" --key "$work/key.pem"
+  found=$("$program" "$work/signed.so" "$work/key.pub") || fail "signatures: a signed bundle was not loaded"
+  [ "$found" = "$expected" ] || fail "signatures: found $found tensors, expected $expected"
+  if "$work/$own_kind-find_package/consumer" "$work/signed.so" "$work/key.pub" 2>"$work/log"; then
+    fail "no signatures: trusted keys were overlooked"
+  fi
+  grep -q "cannot check signatures" "$work/log" || fail "no signatures: found $(cat "$work/log")"
+  echo "ok: signatures: loaded when signed, refused when not, and by a loader that cannot tell"
+fi
 
 quietly cmake -S "$here/consumers/add_subdirectory" -B "$work/add_subdirectory" -G "$generator"
 quietly cmake --build "$work/add_subdirectory"
