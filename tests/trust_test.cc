@@ -9,9 +9,11 @@
 #include <algorithm>
 #include <atomic>
 #include <catch2/catch_test_macros.hpp>
+#include <cinttypes>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <fstream>
 #include <memory>
 #include <optional>
 #include <string>
@@ -22,6 +24,7 @@
 #include "embedder/private_key.h"
 #include "embedder/restore.h"
 #include "embedder/sign.h"
+#include "loader/bundle_impl.h"
 #include "pannier/loader.h"
 #include "src/base64.h"
 #include "src/signature_check.h"
@@ -499,6 +502,36 @@ TEST_CASE("trusted bundles in turn are never taken for one another") {
   }
   CHECK(MarkOf(LoadBundle(folder / "other.so", options)) == 'b');
   dlclose(kept);
+}
+
+// As /proc/self/maps has it: "r--p" and so on.
+std::string RightsAt(const void* address) {
+  std::ifstream maps("/proc/self/maps");
+  const auto wanted = reinterpret_cast<std::uintptr_t>(address);
+  for (std::string line; std::getline(maps, line);) {
+    std::uintptr_t begin = 0;
+    std::uintptr_t end = 0;
+    char rights[8] = {};
+    if (std::sscanf(line.c_str(), "%" SCNxPTR "-%" SCNxPTR " %7s", &begin, &end, rights) == 3 && wanted >= begin && wanted < end)
+      return rights;
+  }
+  return "";
+}
+
+TEST_CASE("payload and manifest are mapped for reading alone") {
+  const Folder folder;
+  const Keys keys(folder, "key", Kind::kEd25519);
+  MakeModel(PANNIER_GOOD_HOST, folder / "model.so");
+  MustSign(folder / "model.so", keys);
+  for (const LoadOptions& options : {LoadOptions{}, Trusting({keys.public_pem})}) {
+    const Bundle bundle = LoadBundle(folder / "model.so", options);
+    const BundleReader& reader = bundle.impl()->reader();
+    for (const void* const address :
+         {static_cast<const void*>(bundle.graph_json().data()), bundle.params()[0].data(),
+          static_cast<const void*>(reader.manifest_bytes().data()), static_cast<const void*>(reader.signature_room().data())}) {
+      CHECK(RightsAt(address) == "r--p");
+    }
+  }
 }
 
 // Swapped, or written to in place, at any moment: what runs is what was signed, or nothing.
