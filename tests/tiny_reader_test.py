@@ -148,4 +148,6 @@ for name, artifacts in golden.items():
     output(pannier, "verify", bundle)
     for artifact, digest in artifacts.items():
         assert hashlib.sha256(output(pannier, "extract", bundle, artifact, "-o", "-")).hexdigest() == digest, (name, artifact)
+keys = [word for kind in ("ed25519", "p256") for word in ("--key", here / "golden" / f"signed-{kind}.pub.pem")]
+output(pannier, "verify", here / "golden" / "v1-signed.so", *keys)
 print(f"{count} bundles and {len(golden)} golden ones read alike")
