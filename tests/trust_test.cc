@@ -434,6 +434,13 @@ TEST_CASE("LoadBundle with trusted keys runs what they have signed, and nothing 
     const Bundle bundle = LoadBundle(folder / "model.so", options);
     CHECK(mark.text() == "g");
     CHECK(bundle.path() == folder / "model.so");
+    CHECK(bundle.library_path().substr(0, 14) == "/proc/self/fd/");
+    // Whoever loads it by that name gets the same library.
+    void* const again = dlopen(bundle.library_path().c_str(), RTLD_NOW);
+    REQUIRE(again != nullptr);
+    CHECK(dlsym(again, "Mark") == bundle.FindSymbol("Mark"));
+    CHECK(mark.text() == "g");
+    dlclose(again);
     CHECK(bundle.is_loaded());
     CHECK(MarkOf(bundle) == 'g');
     CHECK(bundle.params().size() == 6);

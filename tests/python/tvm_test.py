@@ -1,6 +1,7 @@
 """The Python package with today's TVM: a Relax model compiled, exported as one library, loaded and run, against the three-file way."""
 
 import pathlib
+import subprocess
 import tempfile
 import unittest
 
@@ -71,6 +72,17 @@ class RelaxTest(unittest.TestCase):
         with pannier.load(model) as bundle:
             self.assertEqual(set(bundle.params), set(self.params))
             self.assertEqual(bundle["params"].bytes(), written.read_bytes())
+
+    def test_trusted_keys(self):
+        """What runs is what was checked, although TVM loads by a name."""
+        model, key, public = (pathlib.Path(self.folder.name, name) for name in ("trusted.so", "key.pem", "key.pub"))
+        subprocess.run(["openssl", "genpkey", "-quiet", "-algorithm", "ed25519", "-out", key], check=True)
+        subprocess.run(["openssl", "pkey", "-in", key, "-pubout", "-out", public], check=True)
+        pannier.export(self.executable, model, params={"forward": list(self.params.values())}, sign=key)
+        bundle = pannier.load(model, trusted_keys=[public.read_text()])
+        self.assertNotEqual(bundle.library_path, str(model))
+        model.unlink()
+        self.assertEqual(self.run_model(bundle).tobytes(), self.expected.tobytes())
 
     def test_the_bundle_is_still_the_library(self):
         model = pathlib.Path(self.folder.name, "plain.so")

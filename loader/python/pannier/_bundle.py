@@ -276,6 +276,13 @@ class Bundle:
         return os.fsdecode(path.value or b"")
 
     @property
+    def library_path(self) -> str:
+        """The name by which the dynamic loader knows the library: the path, but with trusted keys the checked copy's."""
+        path = c_char_p()
+        LIBRARY.call("bundle_library_path", self._open.address, byref(path))
+        return os.fsdecode(path.value or b"")
+
+    @property
     def is_loaded(self) -> bool:
         loaded = c_int()
         LIBRARY.call("bundle_is_loaded", self._open.address, byref(loaded))

@@ -111,6 +111,7 @@ _SIGNATURES: dict[str, tuple[Any, ...]] = {
     "open_memory": (c_void_p, c_size_t, POINTER(LoadOptions), POINTER(_BUNDLE)),
     "find": (c_void_p, POINTER(LoadOptions), POINTER(_BUNDLE)),
     "bundle_path": (_BUNDLE, POINTER(c_char_p)),
+    "bundle_library_path": (_BUNDLE, POINTER(c_char_p)),
     "bundle_is_loaded": (_BUNDLE, POINTER(c_int)),
     "bundle_image_digest": (_BUNDLE, c_char_p),
     "bundle_check_digests": (_BUNDLE,),

@@ -78,9 +78,24 @@ def _cpu(device: Any) -> Any:
 
 def module(bundle: Any) -> Any:
     """TVM loads the library by itself: the dynamic loader gives it the one that is loaded."""
-    import tvm
+    if not bundle.is_loaded:
+        raise ValueError("the bundle's code is not loaded; use pannier.load")
+    # Not by load_module: it would resolve the name that a library checked with trusted keys has, and load the file instead.
+    for name in ("ffi.Module.load_from_file.so", "runtime.module.loadfile_so"):
+        if (load := _global_function(name)) is not None:
+            return load(bundle.library_path, "so")
+    raise RuntimeError("TVM has no function that loads a shared library")
 
-    return tvm.runtime.load_module(bundle.path)
+
+def _global_function(name: str) -> Any:
+    try:
+        import tvm_ffi
+
+        return tvm_ffi.get_global_func(name, allow_missing=True)
+    except ImportError:
+        import tvm
+
+        return tvm.get_global_func(name, allow_missing=True)
 
 
 def from_dlpack(tensor: Any) -> Any:
