@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "embedder/lief_support.h"
 #include "src/text.h"
 
 namespace pannier {
@@ -84,7 +85,7 @@ Status CompareSymbols(Binary& binary, const MachOHost& host) {
 
 Status CompareWithLief(const std::string& path, const MachOHost& host) {
   LIEF::logging::disable();
-  const auto file = LIEF::MachO::Parser::parse(path, LIEF::MachO::ParserConfig::quick());
+  const auto file = ParsedByLief([&] { return LIEF::MachO::Parser::parse(path, LIEF::MachO::ParserConfig::quick()); });
   // LIEF gives up on files that are newer than it is; what our reader takes is checked in full by it.
   if (file == nullptr) return {};
   for (auto& binary : *file) {

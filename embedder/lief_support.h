@@ -8,12 +8,26 @@
 #define PANNIER_EMBEDDER_LIEF_SUPPORT_H_
 
 #include <cstdint>
+#include <exception>
+#include <new>
 #include <string_view>
 
 #include "src/result.h"
 #include "src/text.h"
 
 namespace pannier {
+
+// What LIEF cannot parse is null. It throws, too, where a file cannot be read to its end.
+template <typename Parse>
+auto ParsedByLief(Parse parse) -> decltype(parse()) {
+  try {
+    return parse();
+  } catch (const std::bad_alloc&) {
+    throw;
+  } catch (const std::exception&) {
+    return nullptr;
+  }
+}
 
 template <typename Enum>
 constexpr std::uint64_t LiefNumber(Enum value) {

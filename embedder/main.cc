@@ -12,6 +12,7 @@
 
 #include "embedder/commands.h"
 #include "embedder/system.h"
+#include "embedder/terminal.h"
 #include "src/text.h"
 
 namespace pannier {
@@ -126,6 +127,13 @@ Result<int> Run(const CLI::App& app, Arguments& arguments) {
   return RunRestore(arguments.bundle, arguments.output, arguments.arch, arguments.style);
 }
 
+// What cannot be printed is an error, though all else is done by then.
+Result<int> RunAndPrint(const CLI::App& app, Arguments& arguments) {
+  PANNIER_TRY(const int status, Run(app, arguments));
+  PANNIER_CHECK_OK(FlushStdout());
+  return status;
+}
+
 int Main(std::vector<std::string> words) {
   CLI::App app("A TVM model's graph and parameters inside its compiled library: one file to ship.", "pannier");
   app.set_version_flag("--version", "pannier " PANNIER_VERSION);
@@ -143,7 +151,7 @@ int Main(std::vector<std::string> words) {
     fmt::print(stderr, "pannier: {}; see `pannier --help`\n", error.what());
     return kExitRefused;
   }
-  Result<int> status = Run(app, arguments);
+  Result<int> status = RunAndPrint(app, arguments);
   if (status.ok()) return *status;
   fmt::print(stderr, "pannier: {}\n", status.status().message());
   return kExitRefused;
@@ -156,8 +164,8 @@ int main(int argc, char** argv) {
   try {
     pannier::PrepareProcess();
     return pannier::Main(pannier::Arguments(argc, argv));
-  } catch (const std::exception& error) {  // out of memory, for one
-    std::fprintf(stderr, "pannier: %s\n", error.what());
+  } catch (const std::exception& error) {  // out of memory, for one, or stdout is full
+    std::fprintf(stderr, "pannier: %s%s\n", std::ferror(stdout) != 0 ? "stdout: " : "", error.what());
     return pannier::kExitRefused;
   }
 }

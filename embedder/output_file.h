@@ -18,7 +18,8 @@ namespace pannier {
 // While it is written the file has no name where the file system allows that (O_TMPFILE), so a killed process leaves nothing,
 // either. Elsewhere, and for the instant between naming the file and renaming it onto an existing target (Linux has no call
 // that does both), it is called `.TARGET.pannier-XXXXXX`. Such a name left by a killed process is removed by the next Create
-// for the same target; a lock tells it from one that is in use.
+// for the same target; a lock tells it from one that is in use. Signals that a program can handle need not leave any
+// (embedder/temporary_names_unix.h).
 class OutputFile {
  public:
   // A target that exists keeps its mode, owner, access control list and other extended attributes. What cannot be kept is
@@ -56,6 +57,7 @@ class OutputFile {
   Status KeepMetadata();
   Status KeepAttributes();
   Status TakePlace();
+  void ForgetName();
   void Discard();
 
   FileHandle directory_;  // closed once committed or discarded
