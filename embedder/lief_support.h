@@ -11,13 +11,18 @@
 #include <exception>
 #include <new>
 #include <string_view>
+#include <vector>
 
+#include "src/bytes.h"
 #include "src/result.h"
 #include "src/text.h"
 
 namespace pannier {
 
-// What LIEF cannot parse is null. It throws, too, where a file cannot be read to its end.
+// LIEF gets the bytes that we have, not the file's name: it may be another file's by now, and 0.12 dies where it cannot open one.
+inline std::vector<std::uint8_t> CopyForLief(ByteView bytes) { return {bytes.begin(), bytes.end()}; }
+
+// What LIEF cannot parse is null, or it throws.
 template <typename Parse>
 auto ParsedByLief(Parse parse) -> decltype(parse()) {
   try {

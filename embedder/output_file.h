@@ -35,6 +35,8 @@ class OutputFile {
   OutputFile& operator=(OutputFile&&) = delete;
   ~OutputFile() { Discard(); }
 
+  const std::string& target() const { return target_; }  // as Create was given it
+
   // From several threads at a time, if the ranges do not overlap.
   Status WriteAt(std::uint64_t offset, ByteView bytes);
   Status CopyFrom(const FileSource& source, std::uint64_t source_offset, std::uint64_t offset, std::uint64_t size);
@@ -60,6 +62,7 @@ class OutputFile {
   void ForgetName();
   void Discard();
 
+  std::string target_;
   FileHandle directory_;  // closed once committed or discarded
   std::string directory_path_;
   std::string name_;            // of the target, in directory_

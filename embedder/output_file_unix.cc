@@ -101,7 +101,7 @@ void RemoveAbandoned(int directory, const std::string& directory_path, const std
 // Digests and signatures of the old bytes, which cannot hold for the new ones; the kernel keeps them where they are in use.
 bool BelongsToOldContent(std::string_view attribute) { return attribute == "security.ima" || attribute == "security.evm"; }
 
-// Null: no such attribute, or none at all on this file system.
+// Null: no such attribute, or none at all on this file system; or errno says why it is not known.
 std::optional<std::string> ReadAttribute(int fd, const char* name) {
   std::string value(kLongestAttribute, '\0');
   const ssize_t length = fgetxattr(fd, name, value.data(), value.size());
@@ -115,6 +115,7 @@ std::optional<std::string> ReadAttribute(int fd, const char* name) {
 Result<OutputFile> OutputFile::Create(const std::string& target, const FileSource* metadata_from) {
   PANNIER_TRY(const std::string path, Resolve(target));
   OutputFile output;
+  output.target_ = target;
   output.name_ = path.substr(path.rfind('/') + 1);
   if (output.name_.empty()) return {ErrorCode::kInvalidArgument, "file type: found a directory's name, expected a file's"};
   output.directory_path_ = output.name_.size() == path.size() ? "." : DirectoryOf(path);
@@ -298,8 +299,11 @@ Status OutputFile::KeepAttributes() {
   }
   if (lists_access) {
     names.emplace_back(kAccessControlList);  // last
-  } else if (ReadAttribute(fd(), kAccessControlList.data()) && fremovexattr(fd(), kAccessControlList.data()) != 0) {
-    return SystemError("access control list by the directory's default cannot be removed", errno);
+  } else if (ReadAttribute(fd(), kAccessControlList.data())) {
+    if (fremovexattr(fd(), kAccessControlList.data()) != 0)
+      return SystemError("access control list by the directory's default cannot be removed", errno);
+  } else if (errno != ENODATA && errno != EOPNOTSUPP && errno != ENOSYS) {
+    return SystemError("access control list", errno);
   }
   for (const std::string& name : names) {
     const std::optional<std::string> value = ReadAttribute(metadata_.get(), name.c_str());
