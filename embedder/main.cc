@@ -127,11 +127,15 @@ Result<int> Run(const CLI::App& app, Arguments& arguments) {
   return RunRestore(arguments.bundle, arguments.output, arguments.arch, arguments.style);
 }
 
-// What cannot be printed is an error, though all else is done by then.
-Result<int> RunAndPrint(const CLI::App& app, Arguments& arguments) {
-  PANNIER_TRY(const int status, Run(app, arguments));
-  PANNIER_CHECK_OK(FlushStdout());
-  return status;
+// Of a command that is done. What could not be printed is an error all the same.
+int ExitStatus(Result<int> status) {
+  if (status.ok()) {
+    const Status printed = FlushStdout();
+    if (printed.ok()) return *status;
+    status = printed;
+  }
+  fmt::print(stderr, "pannier: {}\n", status.status().message());
+  return kExitRefused;
 }
 
 int Main(std::vector<std::string> words) {
@@ -146,15 +150,12 @@ int Main(std::vector<std::string> words) {
     if (!words.empty()) words.pop_back();
     app.parse(std::move(words));
   } catch (const CLI::Success& success) {
-    return app.exit(success);
+    return ExitStatus(app.exit(success));
   } catch (const CLI::ParseError& error) {
     fmt::print(stderr, "pannier: {}; see `pannier --help`\n", error.what());
     return kExitRefused;
   }
-  Result<int> status = RunAndPrint(app, arguments);
-  if (status.ok()) return *status;
-  fmt::print(stderr, "pannier: {}\n", status.status().message());
-  return kExitRefused;
+  return ExitStatus(Run(app, arguments));
 }
 
 }  // namespace

@@ -40,6 +40,8 @@ class OutputFile {
   // From several threads at a time, if the ranges do not overlap.
   Status WriteAt(std::uint64_t offset, ByteView bytes);
   Status CopyFrom(const FileSource& source, std::uint64_t source_offset, std::uint64_t offset, std::uint64_t size);
+  // With room for all of it, where the file system can promise that: on a full disk, a hole that is read through a mapping ends in
+  // SIGBUS.
   Status Truncate(std::uint64_t size);
 
   // Lets the system begin to write the range to the disk, so that Commit has less to wait for.

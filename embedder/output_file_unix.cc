@@ -232,8 +232,12 @@ Status OutputFile::CopyFrom(const FileSource& source, std::uint64_t source_offse
 
 Status OutputFile::Truncate(std::uint64_t size) {
   PANNIER_CHECK_OK(CheckRange(0, size));
-  if (Uninterrupted([&] { return ftruncate(fd(), static_cast<off_t>(size)); }) == 0) return {};
-  return errno == EFBIG ? WriteError(size, errno) : SystemError(StrCat("set size to ", size, " bytes"), errno);
+  if (Uninterrupted([&] { return ftruncate(fd(), static_cast<off_t>(size)); }) != 0)
+    return errno == EFBIG ? WriteError(size, errno) : SystemError(StrCat("set size to ", size, " bytes"), errno);
+  if (size == 0 || Uninterrupted([&] { return fallocate(fd(), 0, 0, static_cast<off_t>(size)); }) == 0) return {};
+  // Others tell that it cannot be done here.
+  if (errno != ENOSPC && errno != EDQUOT && errno != EIO) return {};
+  return SystemError(StrCat("room for ", size, " bytes"), errno);
 }
 
 void OutputFile::StartWriteback(std::uint64_t offset, std::uint64_t size) {

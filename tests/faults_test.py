@@ -65,6 +65,7 @@ PREPARED = {
     "model.dll": f"embed {{input}}/lib.dll {PAYLOAD} -o {{target}}",
 }
 
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 # Calls that change what a file system holds: between two of them a kill leaves the same, wherever it comes.
 CHANGING = {
     "pwrite64", "write", "copy_file_range", "sendfile", "ftruncate", "fallocate", "fsync", "fdatasync", "fchmod", "fchown",
@@ -212,7 +213,7 @@ def faults_of(call, number, command, opened, full):
     yield "kill-before"
     if full or (call.name in CHANGING and not many):
         yield "kill-after"
-        yield f"signal={int(signal.SIGTERM)}"
+        yield f"signal={int(SIGNALS[number % len(SIGNALS)])}"
     errors = ERRORS.get(call.name, [errno.EIO])
     for error in errors[-2:-1] if many and len(errors) > 1 else errors:
         yield f"error={error}"
@@ -251,7 +252,7 @@ def judge(cell, action, plain, status, message, call, is_named):
     if action.startswith("signal"):
         if litter:
             return f"litter: {litter}"
-        return None if status == 128 + signal.SIGTERM else f"found exit status {status}, expected the signal"
+        return None if status == 128 + int(action.partition("=")[2]) else f"found exit status {status}, expected the signal"
 
     number = int(action.partition("=")[2]) if action.startswith("error") else 0
     cut = cell.path / action.partition("=")[2] if action.startswith("cut") else None
