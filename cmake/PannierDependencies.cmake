@@ -18,6 +18,14 @@ else()
   set(PANNIER_ZSTD_LIBRARY zstd::libzstd)
 endif()
 
+# OpenSSL checks signatures, in a loader that is asked to and in the embedder. A cross compiler does without where it has none: then
+# asking for signatures is an error, which says so.
+set(PANNIER_OPENSSL OFF)
+if(PANNIER_SIGNATURES OR ((PANNIER_BUILD_EMBEDDER OR PANNIER_BUILD_TESTS) AND NOT CMAKE_CROSSCOMPILING))
+  find_package(OpenSSL 3 REQUIRED COMPONENTS Crypto)
+  set(PANNIER_OPENSSL ON)
+endif()
+
 # flatc and FlatBuffers' headers serve every target, so both are looked for on this machine, whatever is built for.
 find_program(PANNIER_FLATC flatc DOC "FlatBuffers' compiler, of the headers' version" REQUIRED NO_CMAKE_FIND_ROOT_PATH)
 find_path(PANNIER_FLATBUFFERS_INCLUDE flatbuffers/flatbuffers.h DOC "The folder that has flatbuffers/flatbuffers.h" REQUIRED

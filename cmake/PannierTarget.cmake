@@ -1,9 +1,22 @@
 # What every target of the project is compiled with: the language, warnings, hardening, sanitizers.
+include(CheckCXXCompilerFlag)
 include(CheckPIESupported)
 check_pie_supported()
 
 set(PANNIER_WARNINGS -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion)
 set(PANNIER_CXX_WARNINGS -Wold-style-cast -Wnon-virtual-dtor)
+
+# What the compiler and the target know of it.
+set(PANNIER_HARDENING -fstack-protector-strong -U_FORTIFY_SOURCE)
+foreach(flag -D_FORTIFY_SOURCE=3 -fstack-clash-protection -fcf-protection=full -mbranch-protection=standard)
+  string(MAKE_C_IDENTIFIER "PANNIER_HAS${flag}" has)
+  set(CMAKE_REQUIRED_FLAGS "-O2 -Werror -U_FORTIFY_SOURCE")
+  check_cxx_compiler_flag(${flag} ${has})
+  unset(CMAKE_REQUIRED_FLAGS)
+  if(${has})
+    list(APPEND PANNIER_HARDENING ${flag})
+  endif()
+endforeach()
 
 # pannier_target(NAME STANDARD): flags are set on the target itself rather than through an interface library, which the exported
 # package would have to carry along.
@@ -16,7 +29,7 @@ function(pannier_target name standard)
     CXX_VISIBILITY_PRESET hidden
     C_VISIBILITY_PRESET hidden
     VISIBILITY_INLINES_HIDDEN ON)
-  target_compile_definitions(${name} PRIVATE PANNIER_VERSION="${PROJECT_VERSION}" $<$<CONFIG:Debug>:_GLIBCXX_ASSERTIONS>)
+  target_compile_definitions(${name} PRIVATE PANNIER_VERSION="${PROJECT_VERSION}" _GLIBCXX_ASSERTIONS)
   if(NOT CMAKE_CXX_COMPILER_ID MATCHES "GNU|Clang")
     return()
   endif()
@@ -30,12 +43,13 @@ function(pannier_target name standard)
     target_compile_options(${name} PRIVATE -Wno-restrict)
   endif()
 
-  # GCC warns where _FORTIFY_SOURCE meets -O0, hence only in optimised builds; some distributions predefine it.
-  target_compile_options(${name} PRIVATE
-    "$<$<CONFIG:Release,RelWithDebInfo,MinSizeRel>:-fstack-protector-strong;-U_FORTIFY_SOURCE;-D_FORTIFY_SOURCE=2>")
+  # OpenSSF's compiler options hardening guide. GCC warns where _FORTIFY_SOURCE meets -O0, hence only in optimised builds; some
+  # distributions predefine it.
+  target_compile_options(${name} PRIVATE "$<$<CONFIG:Release,RelWithDebInfo,MinSizeRel>:${PANNIER_HARDENING}>")
   get_target_property(type ${name} TYPE)
   if(CMAKE_SYSTEM_NAME STREQUAL "Linux" AND type MATCHES "EXECUTABLE|SHARED_LIBRARY")
-    target_link_options(${name} PRIVATE "$<$<CONFIG:Release,RelWithDebInfo,MinSizeRel>:LINKER:-z,relro,-z,now>")
+    target_link_options(${name} PRIVATE
+      "$<$<CONFIG:Release,RelWithDebInfo,MinSizeRel>:LINKER:-z,relro,-z,now,-z,noexecstack,-z,separate-code>")
   endif()
 
   if(PANNIER_SANITIZE)

@@ -8,7 +8,7 @@ set -euo pipefail
 
 readonly demo_packages=(
   cmake ninja-build g++ pkg-config python3 python3-venv
-  libzstd-dev libfmt-dev libcli11-dev libflatbuffers-dev flatbuffers-compiler nlohmann-json3-dev
+  libzstd-dev libssl-dev libfmt-dev libcli11-dev libflatbuffers-dev flatbuffers-compiler nlohmann-json3-dev
 )
 # clang-format 14 and clang-tidy 14 are Debian 12's; the cross compilers and QEMU are for the loader on other machines.
 # The last line is for libraries of macOS and Windows; LLVM 14 does not know chained fixups.

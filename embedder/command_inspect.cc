@@ -8,6 +8,7 @@
 #include "embedder/opened_bundle.h"
 #include "embedder/terminal.h"
 #include "src/params_walk.h"
+#include "src/signatures.h"
 #include "src/text.h"
 
 namespace pannier {
@@ -103,6 +104,15 @@ Result<nlohmann::json> Describe(const OpenedBundle& bundle, const std::string& p
     sections.push_back({{"name", ToText(section->name())}, {"payload_offset", section->offset()}, {"bytes", section->size()}});
   }
   json["sections"] = std::move(sections);
+  // Who signed, by their own word; whether it is right, `verify --key` says.
+  nlohmann::json signers = nlohmann::json::array();
+  const Result<std::vector<BundleSignature>> signatures = ReadSignatures(reader);
+  if (signatures.ok()) {
+    for (const BundleSignature& signature : *signatures) signers.push_back(signature.key_id);
+    json["signed_by"] = std::move(signers);
+  } else {
+    json["signature_error"] = signatures.status().message();
+  }
   nlohmann::json artifacts = nlohmann::json::array();
   for (std::uint32_t i = 0; i < reader.artifact_count(); ++i) {
     PANNIER_TRY(nlohmann::json entry, DescribeArtifact(reader, reader.artifact(i))
@@ -124,6 +134,9 @@ void Print(const nlohmann::json& json) {
   fmt::print("  made by {}, format {}\n", Text(json["producer"]), Text(json["format_version"]));
   fmt::print("  file digest  {}\n  image digest {}\n  host sha-256 {}\n", Text(json["file_digest"]), Text(json["image_digest"]),
              Text(json["host_sha256"]));
+  if (json.contains("signature_error")) fmt::print("  {}\n", Text(json["signature_error"]));
+  for (const auto& signer : json.value("signed_by", nlohmann::json::array()))
+    fmt::print("  signed by key {}, not checked\n", Text(signer));
   fmt::print("\n{:<20} {:>12}\n", "SECTION", "BYTES");
   for (const auto& section : json["sections"])
     fmt::print("{:<20} {:>12}\n", Text(section["name"]), section["bytes"].get<std::uint64_t>());

@@ -42,10 +42,42 @@ Result<int> RunExtract(const ExtractCommand& command, const OutputStyle& style);
 struct VerifyCommand {
   std::string bundle;
   bool image = false;
-  std::string arch;  // of a fat file that slice; empty: all, and the fat file itself
+  std::vector<std::string> keys;  // files with public keys; each must have signed
+  bool any_of = false;            // one of them is enough
+  std::string arch;               // of a fat file that slice; empty: all, and the fat file itself
   unsigned threads = 0;
 };
 Result<int> RunVerify(const VerifyCommand& command, const OutputStyle& style);
+
+struct SignCommand {
+  std::string bundle;
+  std::string key;  // a file with a private key; empty: with `remove`
+  bool remove = false;
+  std::string output;  // empty: replaces the bundle
+  std::string arch;    // of a fat file that slice; empty: all that carry a payload
+  unsigned threads = 0;
+};
+Result<int> RunSign(const SignCommand& command, const OutputStyle& style);
+
+// The bytes that a key elsewhere has to sign, to stdout; with --json what they are about.
+struct DigestCommand {
+  std::string bundle;
+  std::string arch;
+  bool statement = false;  // the in-toto statement alone
+  bool envelope = false;   // the DSSE envelope with all signatures
+  bool sha256 = false;     // of the bytes, in hexadecimal, for who signs digests
+};
+Result<int> RunDigest(const DigestCommand& command, const OutputStyle& style);
+
+struct AttachCommand {
+  std::string bundle;
+  std::string signature;  // a file; "-": stdin
+  std::string key;        // a file with the public key
+  std::string output;
+  std::string arch;
+  unsigned threads = 0;
+};
+Result<int> RunAttach(const AttachCommand& command, const OutputStyle& style);
 
 // Empty output: replaces the bundle. `arch`: of a fat file that slice alone.
 Result<int> RunRestore(const std::string& bundle, const std::string& output, const std::string& arch, const OutputStyle& style);

@@ -16,6 +16,7 @@
 #include "embedder/opened_bundle.h"
 #include "embedder/output_file.h"
 #include "embedder/restore.h"
+#include "embedder/sign.h"
 #include "src/format.h"
 #include "src/macho_file.h"
 #include "src/mapped_file.h"
@@ -170,6 +171,7 @@ struct Job {
   const HostFile& file;
   const std::vector<ArtifactInput>& inputs;
   const EncodeOptions& options;
+  const Signer& signer;       // empty: nobody signs
   OutputFile* out = nullptr;  // null: a dry run
 };
 
@@ -181,8 +183,11 @@ Result<Embedded> EmbedPart(const Job& job, const Part& part, const FatHost* fat,
   PANNIER_TRY(Layout layout, EncodeArtifacts(job.inputs, placement, payload, job.options));
   Finisher finisher(host, Sha256Of(host.bytes()), fat != nullptr ? &fat->facts : nullptr, job.options.threads, layout);
   PANNIER_CHECK_OK(finisher.Run().WithContext(Printable(job.host_path)));
-  if (job.out != nullptr)
+  if (job.out != nullptr) {
     PANNIER_CHECK_OK(finisher.Write(job.file.source(), part.offset, *job.out, base).WithContext(Printable(job.target)));
+    if (job.signer)
+      PANNIER_CHECK_OK(SignWritten(*job.out, base, finisher.plan().file_size, job.signer).WithContext(Printable(job.target)));
+  }
 
   Embedded embedded;
   embedded.compressed = layout.compressed;
@@ -268,13 +273,18 @@ Result<EmbedSummary> Embed(const std::string& host_path, const std::vector<Named
                        .WithContext(Printable(host_path)));
   PANNIER_TRY(const std::vector<ArtifactInput> inputs, OpenArtifacts(artifacts));
 
+  Signer signer;
+  if (!options.sign_key.empty()) {
+    PANNIER_TRY(signer, SignerWithKey(options.sign_key));
+  }
+
   // Artifacts, what tells of them and the host's changes go into a new file beside the target.
   std::optional<OutputFile> out;
   if (!options.dry_run) {
     PANNIER_TRY(OutputFile created, OutputFile::Create(target, &*file.original).WithContext(Printable(target)));
     out.emplace(std::move(created));
   }
-  const Job job = {host_path, target, file, inputs, options.encode, out ? &*out : nullptr};
+  const Job job = {host_path, target, file, inputs, options.encode, signer, out ? &*out : nullptr};
   std::vector<Embedded> embedded;
   std::uint64_t bundle_size = 0;
   if (is_fat) {

@@ -22,6 +22,7 @@ struct EmbedOptions {
   bool drop_signature = false;  // the host's signature, which any change voids, may be left out
   bool sectionless = false;     // Mach-O: where there is no room, a segment without section headers will do
   std::string arch;             // fat Mach-O: this slice alone; empty: all
+  std::string sign_key;         // a file with a private key that signs; empty: nobody does
 };
 
 struct ArtifactSummary {

@@ -6,8 +6,7 @@
 #include <utility>
 
 #include "embedder/bundle_bytes.h"
-#include "src/derived.h"
-#include "src/mapped_file.h"
+#include "embedder/derived_bytes.h"
 #include "src/text.h"
 
 namespace pannier {
@@ -126,18 +125,7 @@ Status Finisher::Write(const FileSource& host, std::uint64_t host_base, OutputFi
   for (const IndexSection::Table& table : layout_.index.tables()) PANNIER_CHECK_OK(write(index + table.offset, table.bytes));
   PANNIER_CHECK_OK(write(placement_.anchor_offset + layout_.sections[facts_.undo_section].offset, undo_));
   PANNIER_CHECK_OK(write(placement_.anchor_offset + anchor_.manifest_offset, manifest_));
-  return WriteDerived(out, base);
-}
-
-// In their order: each may depend on the one before.
-Status Finisher::WriteDerived(OutputFile& out, std::uint64_t base) const {
-  for (const Derived& derived : plan_.derived) {
-    PANNIER_TRY(const MappedFile file, MappedFile::Map(out.fd(), base, plan_.file_size));
-    PANNIER_TRY(const std::vector<std::uint8_t> bytes,
-                MakeDerived(derived.kind, file, derived.offset, derived.size, View(derived.parameters)));
-    PANNIER_CHECK_OK(out.WriteAt(base + derived.offset, View(bytes)));
-  }
-  return {};
+  return WriteDerived(out, base, plan_.file_size, plan_.derived);
 }
 
 }  // namespace pannier

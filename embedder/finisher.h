@@ -37,7 +37,6 @@ class Finisher {
   Status FillIndex();
   void PlaceSections();
   void FillParts();
-  Status WriteDerived(OutputFile& out, std::uint64_t base) const;
 
   const Host& host_;
   const Placement& placement_;

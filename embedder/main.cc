@@ -35,6 +35,9 @@ struct Arguments {
   std::vector<std::string> others;
   ExtractCommand extract;
   VerifyCommand verify;
+  SignCommand sign;
+  DigestCommand digest;
+  AttachCommand attach;
   std::string bundle;
   std::string output;
   std::string arch;
@@ -47,6 +50,12 @@ void AddArch(CLI::App& command, std::string& arch, const char* what) {
 void AddStyle(CLI::App& command, OutputStyle& style) {
   command.add_flag("--json", style.json, "print one JSON object");
   command.add_flag("-q,--quiet", style.quiet, "print nothing but errors");
+}
+
+void AddThreads(CLI::App& command, unsigned& threads) {
+  command.add_option("--threads", threads, "0 (default): one for each processor")
+      ->type_name("N")
+      ->check(CLI::Range(0U, 1024U).description(""));
 }
 
 void AddEmbed(CLI::App& app, Arguments& arguments) {
@@ -65,9 +74,8 @@ void AddEmbed(CLI::App& app, Arguments& arguments) {
   command.add_option("--level", encode.level, "zstd's level, 1 to 22 (default 3)")
       ->type_name("N")
       ->check(CLI::Range(1, 22).description(""));
-  command.add_option("--threads", encode.threads, "0 (default): one for each processor")
-      ->type_name("N")
-      ->check(CLI::Range(0U, 1024U).description(""));
+  AddThreads(command, encode.threads);
+  command.add_option("--sign", arguments.embed.options.sign_key, "sign with this key: see `pannier sign`")->type_name("KEY.pem");
   command.add_flag("--force", arguments.embed.options.force, "HOST may be a bundle: what it carries is replaced");
   command.add_flag("--drop-signature", arguments.embed.options.drop_signature,
                    "HOST may be signed: leave its signature out, to be signed again afterwards");
@@ -76,6 +84,38 @@ void AddEmbed(CLI::App& app, Arguments& arguments) {
   AddArch(command, arguments.embed.options.arch, "of a fat Mach-O file this slice alone (arm64, x86_64, ...)");
   command.add_flag("--dry-run", arguments.embed.options.dry_run, "print what would change, write nothing");
   AddStyle(command, arguments.style);
+}
+
+void AddSigning(CLI::App& app, Arguments& arguments) {
+  CLI::App& sign = *app.add_subcommand("sign", "sign all digests with a key");
+  sign.add_option("BUNDLE", arguments.sign.bundle, "replaced unless -o is given")->required();
+  auto* const key =
+      sign.add_option("--key", arguments.sign.key, "an Ed25519 or P-256 key, as `openssl genpkey` makes it; - is stdin");
+  key->type_name("KEY.pem");
+  sign.add_flag("--remove", arguments.sign.remove, "remove all signatures")->excludes(key);
+  sign.add_option("-o,--output", arguments.sign.output, "write the signed bundle here")->type_name("OUT");
+  AddArch(sign, arguments.sign.arch, "of a fat file this slice alone");
+  AddThreads(sign, arguments.sign.threads);
+  AddStyle(sign, arguments.style);
+
+  CLI::App& digest = *app.add_subcommand("digest", "print the bytes to be signed by a key that is elsewhere");
+  digest.add_option("BUNDLE", arguments.digest.bundle)->required();
+  auto* const statement = digest.add_flag("--statement", arguments.digest.statement, "print the in-toto statement in them");
+  auto* const envelope =
+      digest.add_flag("--envelope", arguments.digest.envelope, "print the DSSE envelope with the bundle's signatures");
+  auto* const sha256 = digest.add_flag("--sha256", arguments.digest.sha256, "print their SHA-256, for what signs digests");
+  statement->excludes(envelope)->excludes(sha256);
+  envelope->excludes(sha256);
+  AddArch(digest, arguments.digest.arch, "the slice of a fat file that is meant");
+
+  CLI::App& attach = *app.add_subcommand("attach", "put in a signature made elsewhere over what `digest` printed");
+  attach.add_option("BUNDLE", arguments.attach.bundle, "replaced unless -o is given")->required();
+  attach.add_option("SIGNATURE", arguments.attach.signature, "raw, DER, base64 or a DSSE envelope; - is stdin")->required();
+  attach.add_option("--key", arguments.attach.key, "the public key that it was made by")->type_name("PUB.pem")->required();
+  attach.add_option("-o,--output", arguments.attach.output, "write the signed bundle here")->type_name("OUT");
+  AddArch(attach, arguments.attach.arch, "the slice of a fat file that was signed");
+  AddThreads(attach, arguments.attach.threads);
+  AddStyle(attach, arguments.style);
 }
 
 void AddOthers(CLI::App& app, Arguments& arguments) {
@@ -96,11 +136,12 @@ void AddOthers(CLI::App& app, Arguments& arguments) {
   CLI::App& verify = *app.add_subcommand("verify", "check every byte against the digests; exit status 1 on any difference");
   verify.add_option("BUNDLE", arguments.verify.bundle)->required();
   verify.add_flag("--image", arguments.verify.image, "check what the OS maps, and the artifacts: passes on a stripped bundle");
-  verify.add_option("--threads", arguments.verify.threads, "0 (default): one for each processor")
-      ->type_name("N")
-      ->check(CLI::Range(0U, 1024U).description(""));
+  AddThreads(verify, arguments.verify.threads);
   AddArch(verify, arguments.verify.arch, "of a fat file this slice alone");
   AddStyle(verify, arguments.style);
+
+  verify.add_option("--key", arguments.verify.keys, "a public key that must have signed (may be repeated)")->type_name("PUB.pem");
+  verify.add_flag("--any-of", arguments.verify.any_of, "one of the keys is enough");
 
   CLI::App& restore = *app.add_subcommand("restore", "give back the original library, byte for byte");
   restore.add_option("BUNDLE", arguments.bundle, "the bundle, replaced unless -o is given")->required();
@@ -124,6 +165,9 @@ Result<int> Run(const CLI::App& app, Arguments& arguments) {
   if (app.got_subcommand("inspect")) return RunInspect(arguments.bundle, arguments.arch, arguments.style);
   if (app.got_subcommand("extract")) return RunExtract(arguments.extract, arguments.style);
   if (app.got_subcommand("verify")) return RunVerify(arguments.verify, arguments.style);
+  if (app.got_subcommand("sign")) return RunSign(arguments.sign, arguments.style);
+  if (app.got_subcommand("digest")) return RunDigest(arguments.digest, arguments.style);
+  if (app.got_subcommand("attach")) return RunAttach(arguments.attach, arguments.style);
   return RunRestore(arguments.bundle, arguments.output, arguments.arch, arguments.style);
 }
 
@@ -144,6 +188,7 @@ int Main(std::vector<std::string> words) {
   app.require_subcommand(1);
   Arguments arguments;
   AddEmbed(app, arguments);
+  AddSigning(app, arguments);
   AddOthers(app, arguments);
   try {
     std::reverse(words.begin(), words.end());  // as CLI11 wants them, without the program's name

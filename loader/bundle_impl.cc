@@ -48,7 +48,8 @@ BundleImpl::BundleImpl(BundleReader reader, std::shared_ptr<const void> image, v
 Result<std::shared_ptr<const BundleImpl>> BundleImpl::Create(const Payload& payload, std::shared_ptr<const void> image,
                                                              void* (*find_symbol)(const void* image, const char* name),
                                                              BundleOrigin origin, const LoadOptions& options) {
-  PANNIER_TRY(BundleReader reader, BundleReader::Open(payload));
+  PANNIER_TRY(BundleReader reader,
+              BundleReader::Open(payload, options.check == Check::kOff ? Digests::kIgnored : Digests::kChecked));
   std::shared_ptr<const BundleImpl> bundle(
       new BundleImpl(std::move(reader), std::move(image), find_symbol, std::move(origin), options));
   if (options.check == Check::kFull) PANNIER_CHECK_OK(bundle->CheckDigests());

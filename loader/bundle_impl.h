@@ -56,7 +56,7 @@ class BundleImpl {
 
   BundleImpl(BundleReader reader, std::shared_ptr<const void> image, void* (*find_symbol)(const void*, const char*),
              BundleOrigin origin, const LoadOptions& options);
-  bool checks_chunks() const { return options_.check != Check::kStructure; }
+  bool checks_chunks() const { return options_.check == Check::kLazy || options_.check == Check::kFull; }
   Status OpenTensors() const;
   Result<const std::uint8_t*> DecodeArtifact(const format::Artifact& artifact, DecodedBytes& owned) const;
   Status AssembleParams(std::uint8_t* out, std::uint64_t size) const;

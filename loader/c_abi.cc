@@ -5,11 +5,13 @@
 #include <cstdint>
 #include <cstring>
 #include <exception>
+#include <iterator>
 #include <new>
 #include <stdexcept>
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "loader/bundle_impl.h"
 #include "pannier/loader.h"
@@ -51,11 +53,11 @@ static_assert(offsetof(pannier_dl_tensor, strides) == offsetof(DlTensor, strides
 static_assert(offsetof(pannier_dl_tensor, byte_offset) == offsetof(DlTensor, byte_offset));
 
 // No padding at the end: a field that comes later must change the size.
-static_assert(sizeof(pannier_load_options) == offsetof(pannier_load_options, cache_dir) + sizeof(const char*));
+static_assert(sizeof(pannier_load_options) == offsetof(pannier_load_options, reserved_2) + sizeof(std::uint32_t));
 
-// As the struct was at first, without cache_dir.
-constexpr std::size_t kFirstOptionsSize = offsetof(pannier_load_options, reserved) + sizeof(std::uint32_t);
-static_assert(kFirstOptionsSize == offsetof(pannier_load_options, cache_dir));
+// The struct as it was before fields were added at its end.
+constexpr std::size_t kOlderOptionsSizes[] = {offsetof(pannier_load_options, cache_dir),
+                                              offsetof(pannier_load_options, trusted_keys)};
 
 // Far above any size the struct will have: what is larger was never initialised.
 constexpr std::size_t kMaxOptionsSize = 4096;
@@ -104,20 +106,39 @@ void RequireBelow(std::size_t index, std::size_t count, const char* what, const 
   ThrowError({ErrorCode::kInvalidArgument, StrCat(what, " index: found ", index, ", expected below ", count)}, bundle.path());
 }
 
-LoadOptions GetOptions(const pannier_load_options* given) {
-  if (given == nullptr) return {};
-  const bool is_first = given->struct_size == kFirstOptionsSize;
-  if (!is_first && (given->struct_size < sizeof(*given) || given->struct_size > kMaxOptionsSize)) {
+// The caller's struct in today's form.
+pannier_load_options Completed(const pannier_load_options& given) {
+  const bool is_older =
+      std::find(std::begin(kOlderOptionsSizes), std::end(kOlderOptionsSizes), given.struct_size) != std::end(kOlderOptionsSizes);
+  if (!is_older && (given.struct_size < sizeof(given) || given.struct_size > kMaxOptionsSize)) {
     throw Error(ErrorCode::kInvalidArgument,
-                StrCat("options: struct_size: found ", given->struct_size, ", expected ", sizeof(*given)));
+                StrCat("options: struct_size: found ", given.struct_size, ", expected ", sizeof(given)));
   }
-  const auto* bytes = reinterpret_cast<const unsigned char*>(given);
-  if (given->reserved != 0 || (!is_first && std::any_of(bytes + sizeof(*given), bytes + given->struct_size,
-                                                        [](unsigned char byte) { return byte != 0; }))) {
+  pannier_load_options options = PANNIER_LOAD_OPTIONS_INIT;
+  std::memcpy(&options, &given, std::min(given.struct_size, sizeof(options)));
+  const auto* bytes = reinterpret_cast<const unsigned char*>(&given);
+  const bool is_newer = given.struct_size > sizeof(options) && std::any_of(bytes + sizeof(options), bytes + given.struct_size,
+                                                                           [](unsigned char byte) { return byte != 0; });
+  if (options.reserved != 0 || options.reserved_2 != 0 || is_newer)
     throw Error(ErrorCode::kUnsupported, "options: found a field that this version does not know, expected zero");
+  return options;
+}
+
+std::vector<std::string> GetKeys(const pannier_load_options& given) {
+  std::vector<std::string> keys;
+  for (std::size_t i = 0; i < given.trusted_key_count; ++i) {
+    if (given.trusted_keys[i] == nullptr)
+      throw Error(ErrorCode::kInvalidArgument, StrCat("options: trusted_keys: found a null pointer at ", i));
+    keys.emplace_back(given.trusted_keys[i]);
   }
+  return keys;
+}
+
+LoadOptions GetOptions(const pannier_load_options* from) {
+  if (from == nullptr) return {};
+  const pannier_load_options given = Completed(*from);
   LoadOptions options;
-  switch (given->check) {
+  switch (given.check) {
     case PANNIER_CHECK_STRUCTURE:
       options.check = Check::kStructure;
       break;
@@ -127,12 +148,22 @@ LoadOptions GetOptions(const pannier_load_options* given) {
     case PANNIER_CHECK_FULL:
       options.check = Check::kFull;
       break;
+    case PANNIER_CHECK_OFF:
+      options.check = Check::kOff;
+      break;
     default:
-      throw Error(ErrorCode::kInvalidArgument, StrCat("options: check: found ", given->check, ", expected 0 to 2"));
+      throw Error(ErrorCode::kInvalidArgument, StrCat("options: check: found ", given.check, ", expected 0 to 3"));
   }
-  options.threads = given->threads;
-  options.global_symbols = given->global_symbols != 0;
-  if (!is_first && given->cache_dir != nullptr) options.cache_dir = given->cache_dir;
+  options.threads = given.threads;
+  options.global_symbols = given.global_symbols != 0;
+  if (given.cache_dir != nullptr) options.cache_dir = given.cache_dir;
+  if (given.trusted_keys != nullptr) options.trusted_keys = GetKeys(given);
+  if (given.trusted_keys == nullptr && given.trusted_key_count != 0)
+    throw Error(ErrorCode::kInvalidArgument,
+                "options: trusted_keys: found a null pointer, expected as many keys as trusted_key_count");
+  if (given.trust != PANNIER_TRUST_FILE && given.trust != PANNIER_TRUST_IMAGE)
+    throw Error(ErrorCode::kInvalidArgument, StrCat("options: trust: found ", given.trust, ", expected 0 or 1"));
+  options.trust = given.trust == PANNIER_TRUST_IMAGE ? Trust::kImage : Trust::kFile;
   return options;
 }
 

@@ -10,11 +10,14 @@
 #include <cerrno>
 #include <cstring>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
 #include "loader/bundle_impl.h"
 #include "loader/loaded_image.h"
+#include "loader/origin_dependencies.h"
+#include "loader/trust.h"
 #include "pannier/loader.h"
 #include "src/elf_file.h"
 #include "src/mapped_file.h"
@@ -99,27 +102,42 @@ Result<Bundle> BundleOf(std::shared_ptr<LoadedImage> image, const void* address,
     payload.segment = search.segment;
   } else {
     if (origin.path.empty()) return NoPayload();
-    PANNIER_TRY(image->file, MappedFile::Open(origin.path));
-    PANNIER_TRY(payload, FindPayload(image->file.bytes()));
+    if (!image->trusted) {
+      PANNIER_TRY(image->file, MappedFile::Open(origin.path));
+    }
+    const MappedFile& file = image->trusted ? image->trusted->file() : image->file;
+    PANNIER_TRY(payload, FindPayload(file.bytes()));
     // The file was replaced since the library was loaded: what it carries belongs to another library.
     if (payload.is_mapped()) return NoPayload();
-    origin.opened = image->file.identity();
+    origin.opened = file.identity();
   }
   PANNIER_TRY(auto impl, BundleImpl::Create(payload, std::move(image), &FindSymbolIn, std::move(origin), options));
   return Bundle(std::move(impl));
 }
 
 Result<Bundle> Load(const std::string& path, const LoadOptions& options) {
-  PANNIER_TRY(const FileIdentity identity, CheckFileIsWhole(path));
-  PANNIER_TRY(std::shared_ptr<LoadedImage> image, OpenImage(path, options));
+  BundleOrigin origin;
+  std::optional<TrustedFile> trusted;
+  if (options.trusted_keys) {
+    PANNIER_TRY(trusted, OpenTrustedFile(path, options));
+    origin.file = trusted->load_path();
+  } else {
+    origin.file = path;
+  }
+  PANNIER_TRY(origin.opened, CheckFileIsWhole(origin.file));
+  if (trusted) PANNIER_CHECK_OK(CheckOriginDependencies(trusted->file().bytes(), path));
+  const std::string loaded = origin.file;
+  PANNIER_TRY(std::shared_ptr<LoadedImage> image, OpenImage(loaded, std::move(trusted), options));
   link_map* map = nullptr;
   if (dlinfo(image->handle, RTLD_DI_LINKMAP, &map) != 0) return LoadError();
   // The dynamic section is a part of every loaded image, wherever the image is.
   const void* address = map->l_ld;
-  return BundleOf(std::move(image), address, {path, identity, true}, options);
+  origin.path = path;
+  return BundleOf(std::move(image), address, std::move(origin), options);
 }
 
 Result<Bundle> Find(const void* address, const LoadOptions& options) {
+  PANNIER_CHECK_OK(CheckNothingHasRun(options));
   Dl_info info{};
   if (dladdr(address, &info) == 0) return {ErrorCode::kNotFound, "no loaded library holds this address"};
   PANNIER_TRY(std::shared_ptr<LoadedImage> image, ReopenImage(info.dli_fname));

@@ -4,12 +4,14 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "loader/bundle_impl.h"
 #include "loader/loaded_image.h"
+#include "loader/trust.h"
 #include "pannier/loader.h"
 #include "src/macho_file.h"
 #include "src/mapped_file.h"
@@ -66,14 +68,20 @@ const void* HeaderOf(const void* handle) {
 }
 
 Result<Bundle> Load(const std::string& path, const LoadOptions& options) {
-  PANNIER_TRY(const FileIdentity identity, CheckFileIsWhole(path));
-  PANNIER_TRY(std::shared_ptr<LoadedImage> image, OpenImage(path, options));
+  std::optional<TrustedFile> trusted;
+  if (options.trusted_keys) {
+    PANNIER_TRY(trusted, OpenTrustedFile(path, options));
+  }
+  const std::string loaded = trusted ? trusted->load_path() : path;
+  PANNIER_TRY(const FileIdentity identity, CheckFileIsWhole(loaded));
+  PANNIER_TRY(std::shared_ptr<LoadedImage> image, OpenImage(loaded, std::move(trusted), options));
   const void* const header = HeaderOf(image->handle);
   if (header == nullptr) return {ErrorCode::kLoadFailed, "it was loaded, but is not among dyld's images"};
-  return BundleOf(std::move(image), header, {path, identity, true}, options);
+  return BundleOf(std::move(image), header, {path, identity, true, loaded}, options);
 }
 
 Result<Bundle> Find(const void* address, const LoadOptions& options) {
+  PANNIER_CHECK_OK(CheckNothingHasRun(options));
   Dl_info info{};
   if (dladdr(address, &info) == 0 || info.dli_fbase == nullptr)
     return {ErrorCode::kNotFound, "no loaded library holds this address"};

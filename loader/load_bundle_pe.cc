@@ -4,11 +4,13 @@
 #include <psapi.h>
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "loader/bundle_impl.h"
+#include "loader/trust.h"
 #include "pannier/loader.h"
 #include "src/payload.h"
 #include "src/pe_file.h"
@@ -91,9 +93,13 @@ Result<Bundle> BundleOf(std::shared_ptr<LoadedImage> image, std::string path, co
 }
 
 Result<Bundle> Load(const std::string& path, const LoadOptions& options) {
+  std::optional<TrustedFile> trusted;  // until the library is loaded: from then on Windows keeps its file as it is
+  if (options.trusted_keys) {
+    PANNIER_TRY(trusted, OpenTrustedFile(path, options));
+  }
   PANNIER_CHECK_OK(CheckFileIsWhole(path));
   // A name without a folder would be searched for; of an absolute one the library's own folder comes first when others are.
-  PANNIER_TRY(std::wstring file, win32::AbsolutePath(path));
+  PANNIER_TRY(std::wstring file, win32::AbsolutePath(trusted ? trusted->load_path() : path));
   // Where there is no dot, LoadLibrary adds ".dll".
   if (file.find(L'.', file.find_last_of(L'\\') + 1) == std::wstring::npos) file += L'.';
   auto image = std::make_shared<LoadedImage>();
@@ -104,6 +110,7 @@ Result<Bundle> Load(const std::string& path, const LoadOptions& options) {
 }
 
 Result<Bundle> Find(const void* address, const LoadOptions& options) {
+  PANNIER_CHECK_OK(CheckNothingHasRun(options));
   auto image = std::make_shared<LoadedImage>();
   // Adds a reference to the library.
   if (GetModuleHandleExW(GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS, static_cast<const wchar_t*>(address), &image->module) == 0)

@@ -5,9 +5,11 @@
 #include <dlfcn.h>
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
+#include "loader/trusted_file.h"
 #include "pannier/loader.h"
 #include "src/mapped_file.h"
 #include "src/result.h"
@@ -16,7 +18,8 @@ namespace pannier {
 
 struct LoadedImage {
   void* handle = nullptr;
-  MappedFile file;  // for a payload that is in the file only
+  MappedFile file;                     // for a payload that is in the file only
+  std::optional<TrustedFile> trusted;  // what was loaded, with LoadOptions::trusted_keys
 
   LoadedImage() = default;
   LoadedImage(const LoadedImage&) = delete;
@@ -35,9 +38,11 @@ inline Status LoadError() {
   return {ErrorCode::kLoadFailed, words != nullptr ? words : "the dynamic loader refused it"};
 }
 
-// The library at `path`.
-inline Result<std::shared_ptr<LoadedImage>> OpenImage(const std::string& path, const LoadOptions& options) {
+// The library at `path`, or the one in `trusted`.
+inline Result<std::shared_ptr<LoadedImage>> OpenImage(const std::string& path, std::optional<TrustedFile> trusted,
+                                                      const LoadOptions& options) {
   auto image = std::make_shared<LoadedImage>();
+  image->trusted = std::move(trusted);
   // Without a slash dlopen would search the library path.
   const std::string file = path.find('/') == std::string::npos ? "./" + path : path;
   image->handle = dlopen(file.c_str(), RTLD_NOW | (options.global_symbols ? RTLD_GLOBAL : RTLD_LOCAL));

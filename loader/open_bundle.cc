@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "loader/bundle_impl.h"
+#include "loader/trust.h"
 #include "pannier/loader.h"
 #include "src/mapped_file.h"
 
@@ -20,14 +21,27 @@ struct OpenedImage {
   DecodedBytes copy;  // of an image that does not begin at an aligned address
 };
 
+Result<ByteView> CopyOf(ByteView bytes, OpenedImage& image) {
+  PANNIER_TRY(image.copy, DecodedBytes::Allocate(bytes.size()));
+  std::memcpy(image.copy.data(), bytes.data(), bytes.size());
+  return ByteView(image.copy.data(), bytes.size());
+}
+
 Result<Bundle> OpenImage(std::shared_ptr<OpenedImage> image, ByteView bytes, BundleOrigin origin, const LoadOptions& options) {
   if (reinterpret_cast<std::uintptr_t>(bytes.data()) % kImageAlignment != 0) {
-    PANNIER_TRY(image->copy, DecodedBytes::Allocate(bytes.size()));
-    std::memcpy(image->copy.data(), bytes.data(), bytes.size());
-    bytes = ByteView(image->copy.data(), bytes.size());
+    PANNIER_TRY(bytes, CopyOf(bytes, *image));
     origin.is_mapped = false;
   }
+  if (options.trusted_keys && origin.is_mapped) {
+    // What is mapped others may write to.
+    PANNIER_TRY(const Payload signed_payload, FindPayload(bytes));
+    PANNIER_CHECK_OK(CheckSigners(signed_payload, options));
+    PANNIER_TRY(bytes, CopyOf(bytes, *image));
+    origin.is_mapped = false;
+    origin.file.clear();
+  }
   PANNIER_TRY(const Payload payload, FindPayload(bytes));
+  if (options.trusted_keys) PANNIER_CHECK_OK(CheckTrust(payload.slice.empty() ? bytes : payload.slice, payload, options));
   PANNIER_TRY(auto impl, BundleImpl::Create(payload, std::move(image), nullptr, std::move(origin), options));
   return Bundle(std::move(impl));
 }

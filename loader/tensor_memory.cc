@@ -193,7 +193,7 @@ Result<void*> TensorMemory::MutableData(std::uint32_t index) {
     const std::lock_guard<std::mutex> lock(mutable_mutex_);
     if (mutable_slots_ == nullptr) {
       mutable_slots_ = std::make_unique<MutableSlot[]>(tensors_.size());
-      file_ = BundleFile::Find(origin_.path, reader_, origin_.opened);
+      file_ = BundleFile::Find(origin_.file, reader_, origin_.opened);
     }
     slot = &mutable_slots_[index];
   }
@@ -318,7 +318,8 @@ std::vector<ChunkJob> TensorMemory::JobsOfCache() const {
 }
 
 DecodedCache* TensorMemory::Cache(CacheUse use) {
-  if (options_.cache_dir.empty()) return nullptr;
+  // Whose tables nobody checked must not leave values behind under another's name.
+  if (options_.cache_dir.empty() || options_.check == Check::kOff) return nullptr;
   if (DecodedCache* const cache = cache_.load(std::memory_order_acquire)) return cache;
   const std::lock_guard<std::mutex> lock(cache_mutex_);
   const bool may_write = use == CacheUse::kReadOrWrite && !is_cache_written_;

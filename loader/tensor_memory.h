@@ -26,6 +26,7 @@ struct BundleOrigin {
   std::string path;                    // "" where there is none
   std::optional<FileIdentity> opened;  // which file that was when it was opened
   bool is_mapped = true;               // else the bytes are somebody's memory, whose pages are not ours to drop
+  std::string file = path;             // where the bytes may be mapped from once more: "", nowhere
 };
 
 // Every function may be called from several threads at a time. What it borrows outlives it.
@@ -72,7 +73,7 @@ class TensorMemory {
   };
   enum class CacheUse { kRead, kReadOrWrite };
 
-  bool checks_chunks() const { return options_.check != Check::kStructure; }
+  bool checks_chunks() const { return options_.check == Check::kLazy || options_.check == Check::kFull; }
   std::mutex& MutexOf(std::uint32_t index) { return slot_mutexes_[index % slot_mutexes_.size()]; }
   // The status with the tensor's name in front.
   Status Labelled(Status status, std::uint32_t index) const;

@@ -20,11 +20,14 @@ namespace pannier {
 Sha256Digest ToDigest(const format::Sha256& stored);
 std::string_view ToText(const flatbuffers::String* string);
 
+// Of the manifest and of tables; those of chunks are checked by whoever decodes them.
+enum class Digests : std::uint8_t { kChecked, kIgnored };
+
 // The tensors of a params artifact. Borrows the manifest's and the table's bytes.
 class TensorReader {
  public:
   // Checks the table's digest and structure, and all sizes and ranges in it: linear in the number of tensors.
-  static Result<TensorReader> Open(const format::Artifact& artifact, ByteView section, ByteView index);
+  static Result<TensorReader> Open(const format::Artifact& artifact, ByteView section, ByteView index, Digests digests);
 
   std::uint32_t size() const { return table_->tensors()->size(); }
   const format::Tensor& operator[](std::uint32_t i) const { return *table_->tensors()->Get(i); }
@@ -36,14 +39,15 @@ class TensorReader {
   Result<ChunkedContent> Content(std::uint32_t i) const;
 
  private:
-  TensorReader(const format::TensorTable* table, ByteView section, ByteView chunk_table)
-      : table_(table), section_(section), chunk_table_(chunk_table) {}
+  TensorReader(const format::TensorTable* table, ByteView section, ByteView chunk_table, Digests digests)
+      : table_(table), section_(section), chunk_table_(chunk_table), digests_(digests) {}
   Status CheckTensors(const format::Artifact& artifact) const;
   Status CheckNameOrder() const;
 
   const format::TensorTable* table_;
   ByteView section_;
   ByteView chunk_table_;
+  Digests digests_;
 };
 
 // A run of the host's bytes: where they were in the host and where they stand in the bundle.
@@ -57,7 +61,7 @@ struct HostRun {
 class BundleReader {
  public:
   // Checks sizes, bounds and the manifest's digest; looks at no artifact.
-  static Result<BundleReader> Open(const Payload& payload);
+  static Result<BundleReader> Open(const Payload& payload, Digests digests = Digests::kChecked);
 
   const Anchor& anchor() const { return anchor_; }
   const Payload& payload() const { return payload_; }
@@ -93,7 +97,8 @@ class BundleReader {
   }
 
  private:
-  BundleReader(const Payload& payload, const Anchor& anchor) : payload_(payload), anchor_(anchor) {}
+  BundleReader(const Payload& payload, const Anchor& anchor, Digests digests)
+      : payload_(payload), anchor_(anchor), digests_(digests) {}
   Status ReadManifest();
   Status ResolveSections();
   Status CheckArtifacts() const;
@@ -102,6 +107,7 @@ class BundleReader {
 
   Payload payload_;
   Anchor anchor_;
+  Digests digests_;
   const format::Manifest* manifest_ = nullptr;
   ByteView manifest_bytes_;
   ByteView signature_room_;

@@ -43,6 +43,9 @@ class MappedFile {
   // The same of the file at `path`, to be written to: pages that are become this mapping's own, the file never changes.
   static Result<MappedFile> OpenCopyOnWrite(const std::string& path, std::uint64_t offset, std::uint64_t size);
 
+  // Bytes in memory as if they were a file's; they are borrowed. No identity.
+  static MappedFile Borrow(ByteView bytes);
+
   MappedFile() = default;
   MappedFile(MappedFile&& other) noexcept { *this = std::move(other); }
   MappedFile& operator=(MappedFile&& other) noexcept;

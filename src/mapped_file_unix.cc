@@ -80,6 +80,12 @@ Result<MappedFile> MappedFile::MapDescriptor(int descriptor, std::uint64_t offse
   return file;
 }
 
+MappedFile MappedFile::Borrow(ByteView bytes) {
+  MappedFile file;
+  file.bytes_ = bytes;
+  return file;
+}
+
 MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
   std::swap(mapping_, other.mapping_);
   std::swap(mapping_size_, other.mapping_size_);
@@ -93,6 +99,7 @@ MappedFile::~MappedFile() {
 }
 
 void MappedFile::Release(ByteView range) const {
+  if (mapping_ == nullptr) return;  // borrowed
   const std::uint64_t page = PageSize();
   const auto base = reinterpret_cast<std::uintptr_t>(range.data());
   const auto begin = static_cast<std::uintptr_t>(AlignUp(base, page));

@@ -75,6 +75,12 @@ Result<MappedFile> MappedFile::MapHandle(void* handle, std::uint64_t offset, std
   return file;
 }
 
+MappedFile MappedFile::Borrow(ByteView bytes) {
+  MappedFile file;
+  file.bytes_ = bytes;
+  return file;
+}
+
 MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
   std::swap(mapping_, other.mapping_);
   std::swap(mapping_size_, other.mapping_size_);

@@ -16,6 +16,7 @@
 #include "src/image.h"
 #include "src/parallel.h"
 #include "src/released_pages.h"
+#include "src/signatures.h"
 #include "src/text.h"
 
 namespace pannier {
@@ -75,12 +76,13 @@ class Verifier {
     AddParts([](const format::Part&) { return true; });
     CheckSignatureRoom();
     PANNIER_CHECK_OK(CompareAll());
-    PANNIER_CHECK_OK(CheckDerived());
+    for (std::string& wrong : CompareDerived()) Differ(std::move(wrong));
     CheckCoverage();
     return {};
   }
 
   Status Image() {
+    CheckSignatureRoom();
     PANNIER_CHECK_OK(CheckImageDigest());
     PANNIER_CHECK_OK(CheckHeaders());
     PANNIER_CHECK_OK(AddSpans());
@@ -140,24 +142,26 @@ class Verifier {
     return {};
   }
 
-  // Bytes that follow from all others; what they must be is made again and compared.
-  Status CheckDerived() {
+  // Bytes that follow from all others: what they must be is made again and compared. Answers with what is wrong.
+  std::vector<std::string> CompareDerived() const {
+    std::vector<std::string> wrong;
     for (const DerivedRange& derived : derived_) {
       const auto bytes = file_.bytes().Slice(derived.offset, derived.size);
       if (!bytes) {
-        Differ(StrCat(derived.name, ": found the end of the file, expected ", derived.size, " bytes at ", Hex(derived.offset)));
+        wrong.push_back(
+            StrCat(derived.name, ": found the end of the file, expected ", derived.size, " bytes at ", Hex(derived.offset)));
         continue;
       }
       const Result<std::vector<std::uint8_t>> expected =
           MakeDerived(derived.kind, file_, derived.offset, derived.size, derived.parameters);
       if (!expected.ok()) {
-        Differ(StrCat(derived.name, ": ", expected.status().message()));
+        wrong.push_back(StrCat(derived.name, ": ", expected.status().message()));
       } else if (*bytes != ByteView(expected->data(), expected->size())) {
-        Differ(StrCat(derived.name, ": ", derived.size, " bytes at ", Hex(derived.offset),
-                      ": found others than follow from the file"));
+        wrong.push_back(StrCat(derived.name, ": ", derived.size, " bytes at ", Hex(derived.offset),
+                               ": found others than follow from the file"));
       }
     }
-    return {};
+    return wrong;
   }
 
   // The bytes as a digest covers them, and a copy of them where they hold derived bytes.
@@ -266,10 +270,10 @@ class Verifier {
     return file_.bytes().Slice(payload.anchor_file_offset + part.offset(), part.size());
   }
 
-  // No signature yet: the room is empty. What may stand in it: docs/format.md, "Signatures".
+  // No digest covers it. Whether signatures are right, only who has keys can tell.
   void CheckSignatureRoom() {
-    if (!IsAllZero(reader_.signature_room()))
-      report_.notes.push_back("signature room: holds data that this version does not check");
+    const Status status = ReadSignatures(reader_).TakeStatus();
+    if (!status.ok()) Differ(status.message());
   }
 
   Status CompareAll() {
@@ -405,6 +409,10 @@ class Verifier {
   void NoteRewritten() {
     const format::Manifest& manifest = reader_.manifest();
     if (std::string since = SignedSince(file_.bytes()); !since.empty()) report_.notes.push_back(std::move(since));
+    // A signer's work, or that of a tool which left the signature as it was although it changed the file.
+    AddDerived();
+    for (const std::string& wrong : CompareDerived()) report_.notes.push_back(StrCat(wrong, "; changed since it was embedded"));
+    derived_.clear();  // digests of the image know nothing of them
     if (file_.bytes().size() == manifest.file_size() && reader_.payload().anchor_file_offset == manifest.anchor_file_offset())
       return;
     report_.notes.push_back(StrCat("the file was rewritten since it was embedded: ", file_.bytes().size(), " bytes, it was ",

@@ -457,15 +457,16 @@ static void CheckOptions(const char* path) {
   } larger = {PANNIER_LOAD_OPTIONS_INIT, {0}};
   pannier_load_options options = PANNIER_LOAD_OPTIONS_INIT;
   pannier_bundle* bundle = NULL;
+  const char* no_key = NULL;
   int check;
 
   options.threads = 2;
-  for (check = PANNIER_CHECK_STRUCTURE; check <= PANNIER_CHECK_FULL; ++check) {
+  for (check = PANNIER_CHECK_STRUCTURE; check <= PANNIER_CHECK_OFF; ++check) {
     options.check = check;
     CHECK_OK(pannier_open(path, &options, &bundle, &error));
     pannier_bundle_free(bundle);
   }
-  options.check = PANNIER_CHECK_FULL + 1;
+  options.check = PANNIER_CHECK_OFF + 1;
   CHECK_CODE(PANNIER_ERROR_INVALID_ARGUMENT, pannier_open(path, &options, &bundle, &error));
   CHECK(bundle == NULL);  // not the pointer from before
 
@@ -478,8 +479,26 @@ static void CheckOptions(const char* path) {
   pannier_bundle_free(bundle);
   options.struct_size += 1;
   CHECK_CODE(PANNIER_ERROR_INVALID_ARGUMENT, pannier_open(path, &options, &bundle, &error));
-  options.struct_size = sizeof(options);
+  // Then one whose struct had no trusted_keys.
   options.cache_dir = "";
+  options.struct_size = offsetof(pannier_load_options, trusted_keys);
+  options.trusted_keys = (const char* const*)1;
+  CHECK_OK(pannier_open(path, &options, &bundle, &error));
+  pannier_bundle_free(bundle);
+  options.struct_size = sizeof(options);
+  // Keys: none in the list, a null pointer in it or instead of it; trust that is none.
+  options.trusted_keys = &no_key;
+  CHECK_CODE(PANNIER_ERROR_INVALID_ARGUMENT, pannier_open(path, &options, &bundle, &error));
+  options.trusted_key_count = 1;
+  CHECK_CODE(PANNIER_ERROR_INVALID_ARGUMENT, pannier_open(path, &options, &bundle, &error));
+  no_key = "no PEM text";
+  CHECK_CODE(PANNIER_ERROR_SIGNATURE, pannier_open(path, &options, &bundle, &error));
+  options.trusted_keys = NULL;
+  CHECK_CODE(PANNIER_ERROR_INVALID_ARGUMENT, pannier_open(path, &options, &bundle, &error));
+  options.trusted_key_count = 0;
+  options.trust = PANNIER_TRUST_IMAGE + 1;
+  CHECK_CODE(PANNIER_ERROR_INVALID_ARGUMENT, pannier_open(path, &options, &bundle, &error));
+  options.trust = PANNIER_TRUST_IMAGE;
   CHECK_OK(pannier_open(path, &options, &bundle, &error));
   pannier_bundle_free(bundle);
 

@@ -52,6 +52,22 @@ check_all() {
   for program in consumer c_consumer no_exceptions; do check "$1" "$2/$program"; done
 }
 
+# hardened LIBRARY: a release build (not one with sanitizers) has what its compiler knows of hardening.
+hardened() {
+  [ -z "$sanitize" ] || return 0
+  readelf -lW "$1" >"$work/segments"
+  grep -q 'GNU_STACK .* RW ' "$work/segments" || fail "hardening: the stack of $1 is executable"
+  grep -q GNU_RELRO "$work/segments" || fail "hardening: $1 has no RELRO"
+  ! grep -q ' RWE ' "$work/segments" || fail "hardening: $1 has a segment to write to and to run"
+  readelf -dW "$1" | grep -q -E 'BIND_NOW|NOW' || fail "hardening: $1 is not bound at once"
+  nm -D "$1" | grep -q __stack_chk_fail || fail "hardening: $1 has no stack protector"
+  nm -D "$1" | grep -q _chk@ || fail "hardening: $1 has no fortified calls"
+  if [ "$(uname -m)" = x86_64 ]; then
+    readelf -nW "$1" | grep -q 'IBT, SHSTK' || fail "hardening: $1 has no control-flow protection"
+  fi
+  echo "ok: shared: a release build is hardened"
+}
+
 # use KIND BUILD_DIR: installs, moves the prefix (a package must not remember where it was made), and uses it.
 use() {
   kind=$1
@@ -82,7 +98,7 @@ use() {
   quietly "$CXX" $CXXFLAGS -fno-exceptions -fno-rtti -o "$project/no_exceptions" "$here/consumers/no_exceptions.cc" $cxx_flags
   check_all "pkg-config, $kind" "$project"
 
-  if [ "$kind" = static ]; then
+  if [ "$kind" != shared ]; then
     quietly "$CC" $CFLAGS -shared -fPIC -o "$project/libplugin.so" "$here/consumers/plugin.c" $flags
     shown=$(nm -D --defined-only "$project/libplugin.so" | grep -i pannier || true)
     # An exception's type is one type everywhere.
@@ -91,6 +107,7 @@ use() {
     [ -z "$shown" ] || fail "static: a library that links the loader shows its names: $shown"
     echo "ok: static: a library that links the loader hides its names"
   else
+    hardened "$prefix/$libdir/libpannier_loader.so"
     # Weak names are templates of the standard library, which are the same in every library.
     nm -D --defined-only "$prefix/$libdir/libpannier_loader.so" |
       sed -n 's/^[0-9a-f]* [TDBRi] //p' | sed 's/@.*//' | c++filt >"$work/names"
@@ -110,10 +127,31 @@ case $(cached BUILD_SHARED_LIBS) in
 esac
 use "$own_kind" "$build"
 
-quietly cmake -S "$source" -B "$work/other" -G "$generator" -DBUILD_SHARED_LIBS=$other_value -DPANNIER_BUILD_EMBEDDER=OFF \
+quietly cmake -S "$source" -B "$work/other" -G "$generator" -DCMAKE_BUILD_TYPE=Release -DBUILD_SHARED_LIBS=$other_value -DPANNIER_BUILD_EMBEDDER=OFF \
   -DPANNIER_BUILD_TESTS=OFF -DPANNIER_SANITIZE="$sanitize" -DCMAKE_INSTALL_LIBDIR="$libdir"
 quietly cmake --build "$work/other"
 use "$other_kind" "$work/other"
+
+# With signature checks; and without, where asking for them must not be overlooked.
+if [ -e "$build/embedder/pannier" ]; then
+  quietly cmake -S "$source" -B "$work/signing" -G "$generator" -DPANNIER_SIGNATURES=ON -DPANNIER_BUILD_EMBEDDER=OFF \
+    -DPANNIER_BUILD_TESTS=OFF -DPANNIER_SANITIZE="$sanitize" -DCMAKE_INSTALL_LIBDIR="$libdir"
+  quietly cmake --build "$work/signing"
+  use static-signatures "$work/signing"
+  quietly openssl genpkey -algorithm ed25519 -out "$work/key.pem"
+  quietly openssl pkey -in "$work/key.pem" -pubout -out "$work/key.pub"
+  cp "$bundle" "$work/signed.so"
+  program=$work/static-signatures-find_package/consumer
+  if "$program" "$work/signed.so" "$work/key.pub" >/dev/null 2>&1; then fail "signatures: an unsigned bundle was loaded"; fi
+  quietly "$build/embedder/pannier" sign "$work/signed.so" --key "$work/key.pem"
+  found=$("$program" "$work/signed.so" "$work/key.pub") || fail "signatures: a signed bundle was not loaded"
+  [ "$found" = "$expected" ] || fail "signatures: found $found tensors, expected $expected"
+  if "$work/$own_kind-find_package/consumer" "$work/signed.so" "$work/key.pub" 2>"$work/log"; then
+    fail "no signatures: trusted keys were overlooked"
+  fi
+  grep -q "cannot check signatures" "$work/log" || fail "no signatures: found $(cat "$work/log")"
+  echo "ok: signatures: loaded when signed, refused when not, and by a loader that cannot tell"
+fi
 
 quietly cmake -S "$here/consumers/add_subdirectory" -B "$work/add_subdirectory" -G "$generator"
 quietly cmake --build "$work/add_subdirectory"

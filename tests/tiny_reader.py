@@ -5,6 +5,7 @@ PE).
 usage: tiny_reader.py BUNDLE list | extract NAME | check      (zstd content needs the zstd command; of a fat file: its first slice
                                                                that is a bundle, but check takes them all)
 """
+import base64
 import hashlib
 import json
 import struct
@@ -381,7 +382,45 @@ class Bundle:
             assert not any(self.data[end:at]), f"padding at {end:#x}"
             end = at + size
         assert not any(self.data[end:]) and len(self.data) == self.manifest.number(7), "file size"
+        self.signatures()
         self.check_image()
+
+    def statement(self):
+        """what is signed; by the names of RFC 8785 that json.dumps happens to follow"""
+        host = Table(self.manifest.data, self.manifest.follow(13))
+        image = Table(self.manifest.data, self.manifest.follow(14))
+        manifest = self.place(".tvm.manifest", self.manifest_offset, self.manifest_size)
+        subject = lambda name, digest: {"digest": {"sha256": digest.hex()}, "name": name}
+        artifacts = [subject(name, artifact.raw(6, 32)) for name, artifact in self.artifacts().items()]
+        compact = lambda value: json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+        if sum(1 + len(compact(a)) for a in artifacts) > 2048:
+            artifacts = []
+        return compact({
+            "_type": "https://in-toto.io/Statement/v1",
+            "predicate": {"format": {1: "ELF", 2: "Mach-O", 3: "PE"}[self.format], "version": "%d.%d" % (self.manifest.number(0, "H"), self.manifest.number(1, "H"))},
+            "predicateType": "urn:pannier:bundle:1",
+            "subject": [subject("bundle/file", sha256(self.data[manifest:manifest + self.manifest_size])),
+                        subject("bundle/host", host.raw(1, 32)), subject("bundle/image", image.raw(7, 32)), *artifacts],
+        })
+
+    def signatures(self):
+        """(what was signed, [(key id, signature)]) from the signature room"""
+        at = self.place(".tvm.sig", self.signature_offset, self.signature_size)
+        end = at + self.signature_size
+        found = []
+        while at + 8 <= end and struct.unpack_from("<I", self.data, at)[0] != 0:
+            kind, size = struct.unpack_from("<II", self.data, at)
+            assert size and at + 8 + size + -size % 8 <= end and not any(self.data[at + 8 + size:at + 8 + size + -size % 8]), "signature room"
+            found += [self.data[at + 8:at + 8 + size]] if kind == 1 else []
+            at += 8 + size + -size % 8
+        assert not any(self.data[at:end]) and len(found) <= 1, "signature room"
+        if not found:
+            return b"", []
+        envelope = json.loads(found[0])
+        payload, kind = base64.b64decode(envelope["payload"], validate=True), envelope["payloadType"]
+        assert payload == self.statement() and kind == "application/vnd.in-toto+json", "signed statement"
+        signed = b"DSSEv1 %d %s %d %s" % (len(kind), kind.encode(), len(payload), payload)
+        return signed, [(s["keyid"], base64.b64decode(s["sig"], validate=True)) for s in envelope["signatures"]]
 
     def check_image(self):
         image = Table(self.manifest.data, self.manifest.follow(14))

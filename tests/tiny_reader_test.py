@@ -83,6 +83,34 @@ with tempfile.TemporaryDirectory() as folder:
     pathlib.Path(bundle).write_bytes(flipped)
     assert subprocess.run([*reader, bundle, "check"], stderr=subprocess.DEVNULL).returncode != 0, "a flipped bit passed"
 
+# Signatures, of both kinds of keys, by OpenSSL's own word.
+with tempfile.TemporaryDirectory() as folder:
+    key_files = []
+    for kind in (["ed25519"], ["EC", "-pkeyopt", "ec_paramgen_curve:P-256"]):
+        key, public = f"{folder}/{kind[0]}.pem", f"{folder}/{kind[0]}.pub"
+        output("openssl", "genpkey", "-quiet", "-algorithm", *kind, "-out", key)
+        output("openssl", "pkey", "-in", key, "-pubout", "-out", public)
+        key_files.append((key, public, hashlib.sha256(output("openssl", "pkey", "-in", key, "-pubout", "-outform", "DER")).hexdigest()))
+    for host, artifacts in ((data / "linux-x86_64/lib.so", {}), (data / "windows-x86_64/lib.dll", {'a "name" \\ and é': b"x"}),
+                            (data / "macos-arm64/lib.dylib", {f"{i:02}" + "n" * 90: b"%d" % i for i in range(30)})):
+        bundle = f"{folder}/model"
+        command = [pannier, "embed", host, "--graph", data / "graph.json", "-o", bundle, "--sign", key_files[0][0]]
+        for i, (name, content) in enumerate(artifacts.items()):
+            pathlib.Path(folder, str(i)).write_bytes(content)
+            command += ["--artifact", f"{name}={folder}/{i}"]
+        output(*command)
+        output(pannier, "sign", bundle, "--key", key_files[1][0])
+        assert b"every byte" in output(*reader, bundle, "check")
+        read = tiny_reader.Bundle(pathlib.Path(bundle).read_bytes())
+        assert read.statement() == output(pannier, "digest", bundle, "--statement")
+        signed, signatures = read.signatures()
+        assert signed == output(pannier, "digest", bundle) and [key for key, _ in signatures] == [key for _, _, key in key_files]
+        pathlib.Path(folder, "signed").write_bytes(signed)
+        for (_, public, _), (_, signature), raw in zip(key_files, signatures, (["-rawin"], ["-rawin", "-digest", "sha256"])):
+            pathlib.Path(folder, "signature").write_bytes(signature)
+            output("openssl", "pkeyutl", "-verify", "-pubin", "-inkey", public, *raw, "-in", f"{folder}/signed", "-sigfile", f"{folder}/signature")
+        count += 1
+
 
 def sealed(data, bundle):
     """the bundle's bytes with the digest of its manifest made right again"""
@@ -120,4 +148,6 @@ for name, artifacts in golden.items():
     output(pannier, "verify", bundle)
     for artifact, digest in artifacts.items():
         assert hashlib.sha256(output(pannier, "extract", bundle, artifact, "-o", "-")).hexdigest() == digest, (name, artifact)
+keys = [word for kind in ("ed25519", "p256") for word in ("--key", here / "golden" / f"signed-{kind}.pub.pem")]
+output(pannier, "verify", here / "golden" / "v1-signed.so", *keys)
 print(f"{count} bundles and {len(golden)} golden ones read alike")

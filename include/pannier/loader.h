@@ -4,7 +4,9 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "pannier/bundle.h"
 #include "pannier/export.h"
@@ -16,6 +18,13 @@ enum class Check {
   kStructure,  // sizes, bounds and the manifest's digest; no pass over the payload
   kLazy,       // also each chunk of an artifact when it is first handed out or decoded
   kFull,       // also every chunk at once, before the function returns
+  kOff,        // sizes and bounds alone, no digest: damage may show as any error, or as other values; no cache is used
+};
+
+// What has to be as it was signed.
+enum class Trust {
+  kFile,   // every byte of the file
+  kImage,  // what the OS maps of the library, and the artifacts: passes on a bundle that strip has changed since
 };
 
 struct LoadOptions {
@@ -36,7 +45,26 @@ struct LoadOptions {
   // Other users must not be able to put values of theirs into a model. So, but for Windows, where access control lists do it, a
   // folder is not used that is a symbolic link, that belongs to another user than this process's or root, or that its group or
   // everybody may write to; nor is such a file. What is made is the user's alone (0700, 0600).
+  // It cannot be had together with trusted_keys, since nobody signs it (kInvalidArgument).
   std::string cache_dir = {};
+
+  // Public keys (PEM texts, "BEGIN PUBLIC KEY"; Ed25519 or ECDSA P-256), one of which must have signed the bundle: kSignature when
+  // none has, kDigestMismatch when a byte is not as it was signed. All that is checked before any code of the library runs, and
+  // what is used is what was checked, whatever becomes of the file meanwhile:
+  //
+  // - LoadBundle on Linux loads a sealed copy in memory (memfd), which nobody can change any more. It costs the file's size in
+  //   memory, shared with no other process, and a file descriptor for as long as the library is loaded. dladdr, gdb and perf know
+  //   the library as /proc/self/fd/N or /memfd:NAME; path() is the file's. Loading a path twice gives two libraries. A library
+  //   that the bundle needs from its own folder ($ORIGIN) must be loaded before: kUnsupported says which.
+  // - LoadBundle on Windows keeps the file open, so that it cannot be written, renamed or removed while it is checked and loaded.
+  // - LoadBundle on macOS loads a copy from a new folder that is the user's alone; another process of the same user could change
+  // it.
+  // - OpenBundle reads a copy in memory; of bytes that are in memory already, those themselves: nobody may change them.
+  // - FindBundle: kInvalidArgument, since the library's code has run.
+  //
+  // An empty list trusts nobody and is an error (kInvalidArgument). kSignature in a build without OpenSSL (PANNIER_SIGNATURES=OFF).
+  std::optional<std::vector<std::string>> trusted_keys = std::nullopt;
+  Trust trust = Trust::kFile;
 };
 
 // Paths are UTF-8 on Windows, and what the system takes elsewhere.
@@ -44,7 +72,7 @@ struct LoadOptions {
 // Loads the library with the OS's dynamic loader (its constructors run) and finds its artifacts in the mapped image. Takes no
 // longer for a large payload than for a small one. `path` is a file, never searched for in the library path. Loading a path twice
 // gives two handles to one library, as dlopen does. kIo, kNotABundle, kMalformed, kUnsupported, kLoadFailed (with the dynamic
-// loader's own words), kDigestMismatch.
+// loader's own words), kDigestMismatch, kSignature.
 PANNIER_API Bundle LoadBundle(const std::string& path, const LoadOptions& options = {});
 
 // Reads a bundle without running any of its code: any format on any OS.

@@ -89,7 +89,14 @@ typedef struct pannier_bundle pannier_bundle;
 enum {
   PANNIER_CHECK_STRUCTURE = 0,  // sizes, bounds and the manifest's digest; no pass over the payload
   PANNIER_CHECK_LAZY = 1,       // also each chunk of an artifact when it is first handed out or decoded
-  PANNIER_CHECK_FULL = 2        // also every chunk at once, before the function returns
+  PANNIER_CHECK_FULL = 2,       // also every chunk at once, before the function returns
+  PANNIER_CHECK_OFF = 3         // sizes and bounds alone, no digest: damage may show as any error, or as other values; no cache
+};
+
+// What has to be as it was signed.
+enum {
+  PANNIER_TRUST_FILE = 0,  // every byte of the file
+  PANNIER_TRUST_IMAGE = 1  // what the OS maps of the library, and the artifacts: passes on a bundle that strip has changed since
 };
 
 // Start from PANNIER_LOAD_OPTIONS_INIT and change what should differ; NULL in place of options means the same. Fields that this
@@ -107,21 +114,30 @@ typedef struct pannier_load_options {
   // disk. It is never a reason to fail: where it cannot be written, is not sound, or could have been written by other users,
   // tensors are decoded as if there was none. More in pannier/loader.h, LoadOptions::cache_dir.
   const char* cache_dir;
+
+  // Public keys (PEM texts, each ended by a zero byte), one of which must have signed the bundle; NULL: nobody needs to. SIGNATURE
+  // when none has, DIGEST_MISMATCH when a byte is not as it was signed. All that is checked before any code of the library runs,
+  // and what is used is what was checked; what that costs on which system: pannier/loader.h, LoadOptions::trusted_keys. Not NULL
+  // with a count of 0, or together with cache_dir, is INVALID_ARGUMENT, as with pannier_find.
+  const char* const* trusted_keys;
+  size_t trusted_key_count;
+  int trust;            // PANNIER_TRUST_*
+  uint32_t reserved_2;  // 0
 } pannier_load_options;
 
 // clang-format off
-#define PANNIER_LOAD_OPTIONS_INIT {sizeof(pannier_load_options), PANNIER_CHECK_STRUCTURE, 0, 0, 0, NULL}
+#define PANNIER_LOAD_OPTIONS_INIT {sizeof(pannier_load_options), PANNIER_CHECK_STRUCTURE, 0, 0, 0, NULL, NULL, 0, PANNIER_TRUST_FILE, 0}
 // clang-format on
 
 // Loads the library with the OS's dynamic loader (its constructors run) and finds its artifacts in the mapped image. Takes no
 // longer for a large payload than for a small one. `path` is a file, never searched for in the library path. Loading a path twice
 // gives two bundles on one library, as dlopen does.
-// IO, NOT_A_BUNDLE, MALFORMED, UNSUPPORTED, LOAD_FAILED (with the dynamic loader's own words), DIGEST_MISMATCH.
+// IO, NOT_A_BUNDLE, MALFORMED, UNSUPPORTED, LOAD_FAILED (with the dynamic loader's own words), DIGEST_MISMATCH, SIGNATURE.
 PANNIER_API int pannier_load(const char* path, const pannier_load_options* options, pannier_bundle** bundle,
                              pannier_error* error) PANNIER_NOEXCEPT;
 
 // Reads a bundle without running any of its code: any format on any OS.
-// IO, NOT_A_BUNDLE, MALFORMED, UNSUPPORTED, DIGEST_MISMATCH; the same for the next two.
+// IO, NOT_A_BUNDLE, MALFORMED, UNSUPPORTED, DIGEST_MISMATCH, SIGNATURE; the same for the next two.
 PANNIER_API int pannier_open(const char* path, const pannier_load_options* options, pannier_bundle** bundle,
                              pannier_error* error) PANNIER_NOEXCEPT;
 

@@ -6,6 +6,9 @@
 //                                   what memory that took. Ways: dlopen; load (a bundle); decode (a bundle, all its tensors);
 //                                   cached (the same, with a cache of decoded params in FILE.cache); read (any file, into memory);
 //                                   map (any file)
+//   load_benchmark --ready WAY BUNDLE [KEY]
+//                                   loads, prints nothing: full (every chunk is checked); trusted (every byte, and that KEY, a PEM
+//                                   file, signed it)
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -21,6 +24,7 @@
 #include <fstream>
 #include <memory>
 #include <optional>
+#include <sstream>
 #include <string>
 #include <utility>
 #include <vector>
@@ -114,15 +118,23 @@ bool ReadOrMap(const char* path, bool map, Loaded& loaded) {
   return done == loaded.size;
 }
 
-bool LoadBy(const std::string& way, const char* path, Loaded& loaded) {
+std::string TextOf(const char* path) {
+  std::ostringstream text;
+  text << std::ifstream(path).rdbuf();
+  return text.str();
+}
+
+bool LoadBy(const std::string& way, const char* path, Loaded& loaded, const char* key = nullptr) {
   if (way == "dlopen") return dlopen(path, RTLD_NOW | RTLD_LOCAL) != nullptr;
   if (way == "read" || way == "map") return ReadOrMap(path, way == "map", loaded);
   pannier::LoadOptions options;
   if (way == "cached") options.cache_dir = std::string(path) + ".cache";
+  if (way == "full") options.check = pannier::Check::kFull;
+  if (way == "trusted") options.trusted_keys = {TextOf(key)};
   loaded.bundle = pannier::LoadBundle(path, options);
   if (loaded.bundle->params().empty()) return false;
   if (way == "decode" || way == "cached") loaded.bundle->DecodeAll();
-  return way == "decode" || way == "cached" || way == "load";
+  return way == "decode" || way == "cached" || way == "load" || way == "full" || way == "trusted";
 }
 
 int LoadOnce(const std::string& way, const char* path) {
@@ -147,9 +159,14 @@ int LoadOnce(const std::string& way, const char* path) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc < 3) return std::fprintf(stderr, "usage: load_benchmark HOST BUNDLE... | --once WAY FILE\n"), 2;
+  if (argc < 3)
+    return std::fprintf(stderr, "usage: load_benchmark HOST BUNDLE... | --once WAY FILE | --ready WAY BUNDLE [KEY]\n"), 2;
   try {
     if (std::strcmp(argv[1], "--once") == 0) return argc == 4 ? LoadOnce(argv[2], argv[3]) : 2;
+    if (std::strcmp(argv[1], "--ready") == 0) {
+      Loaded loaded;
+      return argc >= 4 && LoadBy(argv[2], argv[3], loaded, argc > 4 ? argv[4] : "") ? 0 : 1;
+    }
     for (int i = 2; i < argc; ++i) {
       if (const int status = CompareInTurns(argv[1], argv[i]); status != 0) return status;
     }

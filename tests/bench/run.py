@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Benchmarks, all of them: embedding, codecs and loading against those that others use, as a page with tables and plots.
+"""Benchmarks, all of them: embedding, codecs, loading and trust against those that others use, as a page with tables and plots.
 
 usage: tests/bench/run.py BUILD_DIR [--quick] [--out DIR] [--work DIR] [--only PART]... [--report]
 
@@ -8,7 +8,7 @@ What pannier is compared with is installed by pip and cargo into the work folder
 had is listed as not there. Files of some gigabytes come and go there. It takes some ten minutes, and three more the first time.
 
   --quick      little data, nothing is installed, docs/ is not touched (OUT: the work folder): whether the benchmarks work at all
-  --only PART  embedding, codecs or loading; the results of the others stay as they are
+  --only PART  embedding, codecs, loading or trust; the results of the others stay as they are
   --report     page and plots made anew from the results and OUT/benchmarks/notes.md, nothing is run
 
 Nothing is asserted of time. Exit status: 0 done; 1 something failed, or decoded to other bytes; 2 bad usage.
@@ -28,7 +28,7 @@ import time
 BENCH = pathlib.Path(__file__).resolve().parent
 REPOSITORY = BENCH.parents[1]
 MODEL = BENCH.parent / "data" / "mlp"
-PARTS = ("embedding", "codecs", "loading")
+PARTS = ("embedding", "codecs", "loading", "trust")
 
 
 def describe_machine(work: pathlib.Path, pannier: pathlib.Path) -> dict[str, str]:
@@ -111,12 +111,14 @@ def main() -> int:
         import embedding
         import encoding
         import loading
+        import trust
         results |= {"machine": describe_machine(work, programs["pannier"]), "peers": peers.versions(work), "quick": arguments.quick}
         programs["sui"] = peers.sui(work)
         scratch = work / "scratch"
         shutil.rmtree(scratch, ignore_errors=True)
         scratch.mkdir()
-        for name, part in (("embedding", embedding), ("codecs", encoding), ("loading", loading)):
+        for name, part in (("embedding", embedding), ("codecs", encoding), ("loading", loading),
+                           ("trust", trust)):
             if name in (arguments.only or PARTS):
                 results[name] = part.measure(programs, scratch, arguments.quick, note)
                 stored.write_text(json.dumps(results, indent=1) + "\n")

@@ -1,12 +1,21 @@
-// A user of the C++ interface: usage consumer BUNDLE; prints the number of tensors.
+// A user of the C++ interface: usage consumer BUNDLE [PUBLIC_KEY]; prints the number of tensors. With a key (a PEM file) the bundle must
+// have its signature.
 #include <pannier/loader.h>
 
 #include <cstdio>
+#include <fstream>
+#include <sstream>
 
 int main(int argc, char** argv) {
-  if (argc != 2) return 2;
+  if (argc != 2 && argc != 3) return 2;
+  pannier::LoadOptions options;
+  if (argc == 3) {
+    std::ostringstream pem;
+    pem << std::ifstream(argv[2]).rdbuf();
+    options.trusted_keys = {pem.str()};
+  }
   try {
-    const pannier::Bundle bundle = pannier::LoadBundle(argv[1]);
+    const pannier::Bundle bundle = pannier::LoadBundle(argv[1], options);
     if (bundle.graph_json().substr(0, 1) != "{") return 3;
     std::size_t bytes = 0;
     for (const pannier::TensorView& tensor : bundle.params()) bytes += tensor.data() != nullptr ? tensor.nbytes() : 0;

@@ -1,0 +1,74 @@
+// `pannier sign`, `pannier digest` and `pannier attach`.
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "embedder/commands.h"
+#include "embedder/opened_bundle.h"
+#include "embedder/sign.h"
+#include "embedder/small_file.h"
+#include "embedder/system.h"
+#include "src/public_key.h"
+#include "src/sha256.h"
+#include "src/signatures.h"
+#include "src/text.h"
+
+namespace pannier {
+namespace {
+
+const std::string& Target(const std::string& bundle, const std::string& output) { return output.empty() ? bundle : output; }
+
+void Print(const std::string& target, const char* done, const OutputStyle& style) {
+  if (style.json) {
+    fmt::print("{}\n",
+               nlohmann::json{{"bundle", target}, {"done", done}}.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
+  } else if (!style.quiet) {
+    fmt::print("{}: {}\n", Printable(target), done);
+  }
+}
+
+Result<std::string> WhatToPrint(const DigestCommand& command) {
+  PANNIER_TRY(const OpenedBundle bundle, OpenedBundle::Open(command.bundle, command.arch));
+  const std::string statement = StatementOf(bundle.reader);
+  if (command.statement) return statement;
+  if (command.envelope) {
+    PANNIER_TRY(const std::vector<BundleSignature> signatures, ReadSignatures(bundle.reader));
+    return EnvelopeOf(statement, signatures);
+  }
+  const std::string bytes = SignedBytes(kStatementType, statement);
+  return command.sha256 ? Sha256Of(ByteView(bytes.data(), bytes.size())).Hex() + "\n" : bytes;
+}
+
+}  // namespace
+
+Result<int> RunSign(const SignCommand& command, const OutputStyle& style) {
+  if (command.remove == !command.key.empty())
+    return {ErrorCode::kInvalidArgument, StrCat(Printable(command.bundle), ": sign: expected --key or --remove")};
+  Signer signer = SignerOfNone();
+  if (!command.remove) {
+    PANNIER_TRY(signer, SignerWithKey(command.key));
+  }
+  const std::string& target = Target(command.bundle, command.output);
+  PANNIER_CHECK_OK(SignFile(command.bundle, target, command.arch, signer, command.threads));
+  Print(target, command.remove ? "signatures removed" : "signed", style);
+  return kExitDone;
+}
+
+Result<int> RunDigest(const DigestCommand& command, const OutputStyle& /*style*/) {
+  PANNIER_TRY(const std::string text, WhatToPrint(command).WithContext(Printable(command.bundle)));
+  PANNIER_CHECK_OK(WriteToStdout(ByteView(text.data(), text.size())));
+  return kExitDone;
+}
+
+Result<int> RunAttach(const AttachCommand& command, const OutputStyle& style) {
+  PANNIER_TRY(const std::string pem, ReadSmallFile(command.key));
+  PANNIER_TRY(PublicKey key, PublicKey::FromPem(pem).WithContext(Printable(command.key)));
+  PANNIER_TRY(std::string signature, ReadSmallFile(command.signature));
+  const std::string& target = Target(command.bundle, command.output);
+  PANNIER_CHECK_OK(
+      SignFile(command.bundle, target, command.arch, SignerWithSignature(std::move(signature), std::move(key)), command.threads));
+  Print(target, "signature attached", style);
+  return kExitDone;
+}
+
+}  // namespace pannier

@@ -1,0 +1,650 @@
+// Signatures put in, taken out and checked; and bundles that are loaded only when a trusted key has signed them.
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <catch2/catch_test_macros.hpp>
+#include <cinttypes>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <fstream>
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "embedder/fat_bundle.h"
+#include "embedder/private_key.h"
+#include "embedder/restore.h"
+#include "embedder/sign.h"
+#include "loader/bundle_impl.h"
+#include "pannier/loader.h"
+#include "src/base64.h"
+#include "src/signature_check.h"
+#include "src/signatures.h"
+#include "tests/embed_fixture.h"
+#include "tests/macho_builder.h"
+
+namespace pannier {
+namespace {
+
+enum class Kind { kEd25519, kP256, kP384 };
+
+// A fresh key pair as files, and the public half as text.
+class Keys {
+ public:
+  Keys(const Folder& folder, const std::string& name, Kind kind) : private_path(folder / (name + ".pem")) {
+    EVP_PKEY* const key = kind == Kind::kEd25519 ? EVP_PKEY_Q_keygen(nullptr, nullptr, "ED25519")
+                          : kind == Kind::kP256  ? EVP_PKEY_Q_keygen(nullptr, nullptr, "EC", "P-256")
+                                                 : EVP_PKEY_Q_keygen(nullptr, nullptr, "EC", "P-384");
+    REQUIRE(key != nullptr);
+    std::FILE* const file = std::fopen(private_path.c_str(), "w");
+    REQUIRE(file != nullptr);
+    REQUIRE(PEM_write_PrivateKey(file, key, nullptr, nullptr, 0, nullptr, nullptr) == 1);
+    std::fclose(file);
+    EVP_PKEY_free(key);
+    if (kind == Kind::kP384) return;
+    const Result<PrivateKey> read = PrivateKey::Read(private_path);
+    REQUIRE(read.ok());
+    const Result<std::string> pem = read->PublicPem();
+    REQUIRE(pem.ok());
+    public_pem = *pem;
+  }
+
+  PublicKey public_key() const {
+    const Result<PublicKey> key = PublicKey::FromPem(public_pem);
+    REQUIRE(key.ok());
+    return *key;
+  }
+
+  std::string private_path;
+  std::string public_pem;
+};
+
+void MustSign(const std::string& path, const Keys& keys) {
+  const Result<Signer> signer = SignerWithKey(keys.private_path);
+  REQUIRE(signer.ok());
+  const Status status = SignFile(path, path, "", *signer, 1);
+  INFO(status.message());
+  REQUIRE(status.ok());
+}
+
+LoadOptions Trusting(const std::vector<std::string>& keys, Trust trust = Trust::kFile) {
+  LoadOptions options;
+  options.trusted_keys = keys;
+  options.trust = trust;
+  return options;
+}
+
+// The code that `function` throws, or kOk.
+template <typename Function>
+ErrorCode CodeOf(const Function& function) {
+  try {
+    function();
+    return ErrorCode::kOk;
+  } catch (const Error& error) {
+    UNSCOPED_INFO(error.what());
+    return error.code();
+  }
+}
+
+ErrorCode Opened(const std::string& path, const LoadOptions& options) {
+  return CodeOf([&] { OpenBundle(path, options).CheckDigests(); });
+}
+
+std::vector<CheckedSignature> SignaturesOf(const std::string& path, const std::vector<PublicKey>& keys) {
+  const Result<OpenedBundle> bundle = OpenedBundle::Open(path);
+  REQUIRE(bundle.ok());
+  const Result<std::vector<CheckedSignature>> signatures = CheckSignatures(bundle->reader, keys);
+  INFO(signatures.status().message());
+  REQUIRE(signatures.ok());
+  return *signatures;
+}
+
+const std::vector<std::string> kOneOfEachFormat = {"linux-x86_64", "macos-arm64", "windows-x86_64"};
+
+TEST_CASE("signing changes the signature room and what follows from it; without signatures the bundle is as it was") {
+  const Folder folder;
+  const Keys first(folder, "first", Kind::kEd25519);
+  const Keys second(folder, "second", Kind::kP256);
+  for (const std::string& platform : kOneOfEachFormat) {
+    CAPTURE(platform);
+    const EditPlan plan = MustEmbed(HostOf(platform), Artifacts(), folder / "model").plan;
+    const std::string before = ReadFile(folder / "model");
+    MustSign(folder / "model", first);
+    MustSign(folder / "model", second);
+    MustSign(folder / "model", second);  // in place of the first one by the same key
+    CHECK(MustVerify(folder / "model").passed());
+    const std::string after = ReadFile(folder / "model");
+    REQUIRE(after.size() == before.size());
+    {
+      const Result<OpenedBundle> bundle = OpenedBundle::Open(folder / "model");
+      REQUIRE(bundle.ok());
+      const auto room = static_cast<std::size_t>(bundle->reader.signature_room().data() - bundle->file.bytes().data());
+      std::size_t others = 0;
+      for (std::size_t i = 0; i < after.size(); ++i) {
+        const bool is_room = i >= room && i < room + bundle->reader.signature_room().size();
+        const bool is_derived = std::any_of(plan.derived.begin(), plan.derived.end(),
+                                            [i](const Derived& one) { return i >= one.offset && i < one.offset + one.size; });
+        if (after[i] != before[i] && !is_room && !is_derived) ++others;
+      }
+      CHECK(others == 0);
+    }
+    const auto signatures = SignaturesOf(folder / "model", {first.public_key(), second.public_key()});
+    REQUIRE(signatures.size() == 2);
+    for (const CheckedSignature& signature : signatures) CHECK(signature.state == SignatureState::kRight);
+    CHECK(Opened(folder / "model", Trusting({second.public_pem})) == ErrorCode::kOk);
+
+    REQUIRE(Restore(folder / "model", folder / "lib").ok());
+    CHECK(ReadFile(folder / "lib") == ReadFile(HostOf(platform)));
+    REQUIRE(SignFile(folder / "model", folder / "model", "", SignerOfNone(), 1).ok());
+    CHECK(ReadFile(folder / "model") == before);
+  }
+}
+
+TEST_CASE("embedding signs, too; Ed25519 signatures are always the same") {
+  const Folder folder;
+  const Keys keys(folder, "key", Kind::kEd25519);
+  for (const std::string& platform : kOneOfEachFormat) {
+    CAPTURE(platform);
+    EmbedOptions options;
+    options.sign_key = keys.private_path;
+    REQUIRE(Embed(HostOf(platform), Artifacts(), folder / "at once", options).ok());
+    MustEmbed(HostOf(platform), Artifacts(), folder / "later", CodecChoice::kAuto);
+    MustSign(folder / "later", keys);
+    CHECK(ReadFile(folder / "at once") == ReadFile(folder / "later"));
+  }
+}
+
+TEST_CASE("each slice of a fat file is signed, or the one that is asked for") {
+  const Folder folder;
+  const Keys keys(folder, "key", Kind::kP256);
+  MachOSpec x86;
+  x86.data_segments = 1;
+  MachOSpec arm = x86;
+  arm.cpu_type = macho::kCpuArm64;
+  arm.cpu_subtype = 0;
+  const Bytes fat = BuildFat({BuildMachO(x86), BuildMachO(arm)}, false, 14);
+  WriteFile(folder / "lib", std::string(fat.begin(), fat.end()));
+  MustEmbed(folder / "lib", Artifacts(), folder / "model");
+  const Result<Signer> signer = SignerWithKey(keys.private_path);
+  REQUIRE(signer.ok());
+  const auto count = [&] {
+    const Result<FileSource> source = FileSource::Open(folder / "model");
+    REQUIRE(source.ok());
+    const Result<FatBundle> bundle = FatBundle::Open(source->fd(), source->size());
+    REQUIRE(bundle.ok());
+    const Result<VerifyReport> report = VerifyFat(*bundle, 1);
+    REQUIRE(report.ok());
+    CHECK(report->passed());
+    std::vector<std::size_t> counts;
+    for (const auto& slice : bundle->bundles) counts.push_back(ReadSignatures(slice->reader)->size());
+    return counts;
+  };
+  REQUIRE(SignFile(folder / "model", folder / "model", "arm64", *signer, 1).ok());
+  CHECK(count() == std::vector<std::size_t>{0, 1});
+  REQUIRE(SignFile(folder / "model", folder / "model", "", *signer, 1).ok());
+  CHECK(count() == std::vector<std::size_t>{1, 1});
+  CHECK(SignFile(folder / "model", folder / "model", "ppc", *signer, 1).code() == ErrorCode::kNotFound);
+  CHECK(Opened(folder / "model", Trusting({keys.public_pem})) == ErrorCode::kOk);
+}
+
+TEST_CASE("a signature made elsewhere is attached in whatever form it comes") {
+  const Folder folder;
+  const Keys ed(folder, "ed", Kind::kEd25519);
+  const Keys p256(folder, "p256", Kind::kP256);
+  MustEmbed(HostOf("linux-x86_64"), Artifacts(), folder / "model");
+  for (const Keys* keys : {&ed, &p256}) {
+    const Result<PrivateKey> key = PrivateKey::Read(keys->private_path);
+    REQUIRE(key.ok());
+    std::vector<std::string> forms;
+    {
+      const Result<OpenedBundle> bundle = OpenedBundle::Open(folder / "model");
+      const std::string statement = StatementOf(bundle->reader);
+      const std::string message = SignedBytes(kStatementType, statement);
+      const Result<std::vector<std::uint8_t>> signature = key->Sign(ByteView(message.data(), message.size()));
+      REQUIRE(signature.ok());
+      forms.emplace_back(signature->begin(), signature->end());
+      forms.push_back(EncodeBase64(ByteView(signature->data(), signature->size())) + "\n");
+      forms.push_back(EnvelopeOf(statement, {{key->public_key().id(), *signature}}));
+    }
+    for (const std::string& form : forms) {
+      REQUIRE(SignFile(folder / "model", folder / "model", "", SignerOfNone(), 1).ok());
+      REQUIRE(SignFile(folder / "model", folder / "model", "", SignerWithSignature(form, keys->public_key()), 1).ok());
+      CHECK(SignaturesOf(folder / "model", {keys->public_key()}).front().state == SignatureState::kRight);
+    }
+    const std::string before = ReadFile(folder / "model");
+    for (const std::string& wrong : {std::string(), std::string("x"), std::string(64, 'x'),
+                                     std::string("{\"signatures\": [{\"sig\": 1}]}"), forms[0] + "x", std::string(5000, '[')}) {
+      const Status status = SignFile(folder / "model", folder / "model", "", SignerWithSignature(wrong, keys->public_key()), 1);
+      CHECK(status.code() == ErrorCode::kSignature);
+      CHECK(ReadFile(folder / "model") == before);
+    }
+    const Keys& other = keys == &ed ? p256 : ed;
+    CHECK_FALSE(SignFile(folder / "model", folder / "model", "", SignerWithSignature(forms[0], other.public_key()), 1).ok());
+  }
+}
+
+TEST_CASE("keys that are none, of other kinds or too large are refused") {
+  const Folder folder;
+  const Keys p384(folder, "p384", Kind::kP384);
+  CHECK(SignerWithKey(p384.private_path).status().code() == ErrorCode::kSignature);
+  CHECK(SignerWithKey(folder / "none").status().code() == ErrorCode::kIo);
+  CHECK(SignerWithKey(folder.path()).status().code() != ErrorCode::kOk);
+  WriteFile(folder / "large", std::string(1 << 20, 'x'));
+  CHECK(SignerWithKey(folder / "large").status().code() == ErrorCode::kInvalidArgument);
+  for (const std::string& pem : {std::string(), std::string("x"), std::string(100000, 'x'),
+                                 std::string("-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n")}) {
+    CHECK(PublicKey::FromPem(pem).status().code() == ErrorCode::kSignature);
+  }
+}
+
+TEST_CASE("a damaged bundle is not signed, and stays as it is") {
+  const Folder folder;
+  const Keys keys(folder, "key", Kind::kEd25519);
+  MustEmbed(HostOf("linux-x86_64"), Artifacts(), folder / "model");
+  std::string bytes = ReadFile(folder / "model");
+  bytes[5000] = static_cast<char>(bytes[5000] ^ 1);
+  WriteFile(folder / "model", bytes);
+  const Result<Signer> signer = SignerWithKey(keys.private_path);
+  CHECK(SignFile(folder / "model", folder / "model", "", *signer, 1).code() == ErrorCode::kDigestMismatch);
+  CHECK(ReadFile(folder / "model") == bytes);
+}
+
+// Only signatures by trusted keys over this very bundle count.
+TEST_CASE("every flipped byte of a signed bundle is found by who trusts its key") {
+  const Folder folder;
+  const Keys keys(folder, "key", Kind::kEd25519);
+  WriteFile(folder / "small.json", "{}");
+  MustEmbed(HostOf("linux-i686"), {{"graph", folder / "small.json"}}, folder / "model");
+  MustSign(folder / "model", keys);
+  std::string bytes = ReadFile(folder / "model");
+  const LoadOptions options = Trusting({keys.public_pem});
+  const auto opened = [&] { return CodeOf([&] { OpenBundle(bytes.data(), bytes.size(), options); }); };
+  REQUIRE(opened() == ErrorCode::kOk);
+  std::size_t room = 0;
+  std::size_t room_size = 0;
+  {
+    const Result<OpenedBundle> bundle = OpenedBundle::Open(folder / "model");
+    room = static_cast<std::size_t>(bundle->reader.signature_room().data() - bundle->file.bytes().data());
+    room_size = bundle->reader.signature_room().size();
+  }
+  std::size_t tried = 0;
+  // Each byte of what is ours and of the envelope; in steps through the host and the room's zeroes.
+  const auto step = [&](std::size_t at) -> std::size_t { return at < 30000 ? 29 : at > room + 1500 ? 11 : 1; };
+  for (std::size_t at = 0; at < bytes.size(); at += step(at)) {
+    const char before = bytes[at];
+    bytes[at] = static_cast<char>(before ^ (1 << (at % 8)));
+    CAPTURE(at, room, room_size);
+    REQUIRE(opened() != ErrorCode::kOk);
+    bytes[at] = before;
+    ++tried;
+  }
+  CHECK(tried > 4000);
+}
+
+TEST_CASE("the room takes many signatures, and says when it is full") {
+  const Folder folder;
+  MustEmbed(HostOf("linux-x86_64"), Artifacts(), folder / "model");
+  std::size_t count = 0;
+  for (;; ++count) {
+    const Keys keys(folder, "key", Kind::kP256);
+    const Result<Signer> signer = SignerWithKey(keys.private_path);
+    const std::string before = ReadFile(folder / "model");
+    const Status status = SignFile(folder / "model", folder / "model", "", *signer, 1);
+    if (status.ok()) continue;
+    CHECK(status.code() == ErrorCode::kLimit);
+    CHECK(ReadFile(folder / "model") == before);
+    break;
+  }
+  CHECK(count >= 20);
+  CHECK(SignaturesOf(folder / "model", {}).size() == count);
+}
+
+TEST_CASE("what stands in the room is checked to the last byte") {
+  const Folder folder;
+  const Keys keys(folder, "key", Kind::kEd25519);
+  MustEmbed(HostOf("linux-x86_64"), Artifacts(), folder / "model");
+  MustSign(folder / "model", keys);
+  const std::string good = ReadFile(folder / "model");
+  const Result<OpenedBundle> bundle = OpenedBundle::Open(folder / "model");
+  REQUIRE(bundle.ok());
+  const auto room = static_cast<std::size_t>(bundle->reader.signature_room().data() - bundle->file.bytes().data());
+  const std::size_t envelope = good.find('{', room) - room;
+  const std::size_t size = good.find('\0', room + envelope) - room - envelope;
+  const std::string text = good.substr(room + envelope, size);
+  const auto with = [&](const std::string& record_text, std::uint32_t type = 1, std::uint32_t stated = UINT32_MAX) {
+    std::string bytes = good;
+    std::string record(8, '\0');
+    StoreInteger<std::uint32_t>(reinterpret_cast<std::uint8_t*>(record.data()), type, ByteOrder::kLittle);
+    StoreInteger<std::uint32_t>(reinterpret_cast<std::uint8_t*>(record.data()) + 4,
+                                stated != UINT32_MAX ? stated : static_cast<std::uint32_t>(record_text.size()), ByteOrder::kLittle);
+    record += record_text;
+    record.resize(AlignUp(record.size(), 8));
+    record.resize(std::max<std::size_t>(record.size(), size + envelope + 16));
+    bytes.replace(room, record.size(), record);
+    WriteFile(folder / "bad", bytes);
+    return CodeOf([&] { OpenBundle(folder / "bad", Trusting({keys.public_pem})); });
+  };
+  REQUIRE(with(text) == ErrorCode::kOk);
+  CHECK(with("") == ErrorCode::kMalformed);
+  CHECK(with("{}") == ErrorCode::kSignature);
+  CHECK(with(text, 7) == ErrorCode::kSignature);  // a kind that is not known is skipped
+  CHECK(with(text, 1, 9000) == ErrorCode::kMalformed);
+  CHECK(with(text, 1, UINT32_MAX - 1) == ErrorCode::kMalformed);
+  CHECK(with(text, 1, static_cast<std::uint32_t>(text.size() - 3)) == ErrorCode::kMalformed);
+  CHECK(with(text + " ") == ErrorCode::kMalformed);
+  CHECK(with(" " + text) == ErrorCode::kSignature);
+  const std::string signature = text.substr(text.find("{\"keyid"), text.find("\"}]") + 2 - text.find("{\"keyid"));
+  const std::string start = text.substr(0, text.find("{\"keyid"));
+  CHECK(with(start + "]}") == ErrorCode::kMalformed);
+  CHECK(with(start + signature + "," + signature + "]}") == ErrorCode::kOk);
+  CHECK(with(start + signature + ",]}") == ErrorCode::kMalformed);
+  CHECK(with(start + signature + ", " + signature + "]}") == ErrorCode::kMalformed);
+  std::string no_base64 = signature;
+  no_base64[no_base64.size() - 3] = '!';
+  CHECK(with(start + no_base64 + "]}") == ErrorCode::kMalformed);
+  for (std::size_t cut = 0; cut < text.size(); cut += cut + 200 < text.size() ? 7U : 1U)
+    CHECK(with(text.substr(0, cut)) != ErrorCode::kOk);
+  // Two envelopes.
+  std::string twice = good;
+  const std::size_t next = AlignUp(envelope + size, 8);
+  twice.replace(room + next, next, good.substr(room, next));
+  WriteFile(folder / "bad", twice);
+  CHECK(Opened(folder / "bad", Trusting({keys.public_pem})) == ErrorCode::kMalformed);
+  CHECK_FALSE(MustVerify(folder / "bad").passed());
+}
+
+TEST_CASE("a signature of another bundle counts nothing") {
+  const Folder folder;
+  const Keys keys(folder, "key", Kind::kEd25519);
+  MustEmbed(HostOf("linux-x86_64"), Artifacts(), folder / "one");
+  MustEmbed(HostOf("linux-x86_64"), {{"graph", (kData / "params.bin").string()}}, folder / "two");
+  MustSign(folder / "one", keys);
+  std::string two = ReadFile(folder / "two");
+  const auto room_of = [](const std::string& path) {
+    const Result<OpenedBundle> bundle = OpenedBundle::Open(path);
+    REQUIRE(bundle.ok());
+    return static_cast<std::size_t>(bundle->reader.signature_room().data() - bundle->file.bytes().data());
+  };
+  two.replace(room_of(folder / "two"), 8192, ReadFile(folder / "one").substr(room_of(folder / "one"), 8192));
+  WriteFile(folder / "two", two);
+  CHECK(Opened(folder / "two", Trusting({keys.public_pem})) == ErrorCode::kSignature);
+  CHECK_FALSE(MustVerify(folder / "two").passed());
+}
+
+// ---- Loading ----
+
+// A bundle of the library whose constructor leaves a mark.
+void MakeModel(const std::string& host, const std::string& path) { MustEmbed(host, Artifacts(), path); }
+
+class MarkFile {
+ public:
+  explicit MarkFile(const Folder& folder) : path_(folder / "mark") { setenv("PANNIER_TEST_MARK", path_.c_str(), 1); }
+  MarkFile(const MarkFile&) = delete;
+  MarkFile& operator=(const MarkFile&) = delete;
+  ~MarkFile() { unsetenv("PANNIER_TEST_MARK"); }
+  std::string text() const { return ReadFile(path_); }
+
+ private:
+  std::string path_;
+};
+
+int MarkOf(const Bundle& bundle) { return bundle.symbol<int()>("Mark")(); }
+
+TEST_CASE("LoadBundle with trusted keys runs what they have signed, and nothing else") {
+  const Folder folder;
+  const MarkFile mark(folder);
+  const Keys trusted(folder, "trusted", Kind::kEd25519);
+  const Keys stranger(folder, "stranger", Kind::kP256);
+  const LoadOptions options = Trusting({stranger.public_pem, trusted.public_pem});
+  MakeModel(PANNIER_GOOD_HOST, folder / "model.so");
+  const auto load = [&](const LoadOptions& with) { return CodeOf([&] { LoadBundle(folder / "model.so", with); }); };
+
+  CHECK(load(options) == ErrorCode::kSignature);
+  CHECK(load(Trusting({})) == ErrorCode::kInvalidArgument);
+  CHECK(load(Trusting({"no key"})) == ErrorCode::kSignature);
+  MustSign(folder / "model.so", stranger);
+  CHECK(load(Trusting({trusted.public_pem})) == ErrorCode::kSignature);
+  MustSign(folder / "model.so", trusted);
+  LoadOptions cached = options;
+  cached.cache_dir = folder / "cache";
+  CHECK(load(cached) == ErrorCode::kInvalidArgument);
+  const std::string good = ReadFile(folder / "model.so");
+  // Damage of the code, the payload, the room.
+  for (const std::size_t at : {std::size_t{0x40}, good.size() / 100, good.size() / 2, good.size() - 300}) {
+    std::string bad = good;
+    bad[at] = static_cast<char>(bad[at] ^ 4);
+    WriteFile(folder / "model.so", bad);
+    CHECK(load(options) != ErrorCode::kOk);
+  }
+  WriteFile(folder / "model.so", good.substr(0, good.size() - 1));
+  CHECK(load(options) != ErrorCode::kOk);
+  CHECK(mark.text().empty());
+
+  WriteFile(folder / "model.so", good);
+  {
+    const Bundle bundle = LoadBundle(folder / "model.so", options);
+    CHECK(mark.text() == "g");
+    CHECK(bundle.path() == folder / "model.so");
+    CHECK(bundle.is_loaded());
+    CHECK(MarkOf(bundle) == 'g');
+    CHECK(bundle.params().size() == 6);
+    for (const TensorView& tensor : bundle.params()) CHECK(tensor.is_zero_copy());
+    CHECK(bundle.graph_json() == ReadFile((kData / "graph.json").string()));
+    auto* const values = static_cast<char*>(bundle.params()[0].mutable_data());
+    values[0] = static_cast<char>(values[0] + 1);
+    CHECK(values[0] != static_cast<const char*>(bundle.params()[0].data())[0]);
+    bundle.CheckDigests();
+    bundle.Release();
+    // Whatever becomes of the file.
+    WriteFile(folder / "model.so", std::string(good.size(), 'x'));
+    CHECK(MarkOf(bundle) == 'g');
+    bundle.CheckDigests();
+  }
+  CHECK(CodeOf([&] { FindBundle(reinterpret_cast<const void*>(&MarkOf), options); }) == ErrorCode::kInvalidArgument);
+}
+
+TEST_CASE("after strip the image is still as it was signed, the file is not") {
+  const Folder folder;
+  const MarkFile mark(folder);
+  const Keys keys(folder, "key", Kind::kEd25519);
+  MakeModel(PANNIER_GOOD_HOST, folder / "model.so");
+  MustSign(folder / "model.so", keys);
+  REQUIRE(std::system(("strip " + folder / "model.so").c_str()) == 0);
+  CHECK(CodeOf([&] { LoadBundle(folder / "model.so", Trusting({keys.public_pem})); }) == ErrorCode::kDigestMismatch);
+  CHECK(mark.text().empty());
+  const Bundle bundle = LoadBundle(folder / "model.so", Trusting({keys.public_pem}, Trust::kImage));
+  CHECK(MarkOf(bundle) == 'g');
+}
+
+std::size_t OpenDescriptors() {
+  std::size_t count = 0;
+  for ([[maybe_unused]] const auto& entry : fs::directory_iterator("/proc/self/fd")) ++count;
+  return count;
+}
+
+TEST_CASE("trusted bundles in turn are never taken for one another") {
+  const Folder folder;
+  const Keys keys(folder, "key", Kind::kEd25519);
+  const LoadOptions options = Trusting({keys.public_pem});
+  MakeModel(PANNIER_GOOD_HOST, folder / "good.so");
+  MakeModel(PANNIER_BAD_HOST, folder / "other.so");
+  MustSign(folder / "good.so", keys);
+  MustSign(folder / "other.so", keys);
+  const std::size_t before = OpenDescriptors();
+  for (int i = 0; i < 20; ++i) {
+    CHECK(MarkOf(LoadBundle(folder / "good.so", options)) == 'g');
+    CHECK(MarkOf(LoadBundle(folder / "other.so", options)) == 'b');
+  }
+  CHECK(OpenDescriptors() == before);
+  {
+    const Bundle good = LoadBundle(folder / "good.so", options);
+    const Bundle other = LoadBundle(folder / "other.so", options);
+    CHECK(MarkOf(good) == 'g');
+    CHECK(MarkOf(other) == 'b');
+  }
+  // A library that stays when its bundle goes keeps its name.
+  void* kept = nullptr;
+  {
+    const Bundle good = LoadBundle(folder / "good.so", options);
+    Dl_info info{};
+    REQUIRE(dladdr(good.FindSymbol("Mark"), &info) != 0);
+    kept = dlopen(info.dli_fname, RTLD_NOW | RTLD_NOLOAD);
+    REQUIRE(kept != nullptr);
+  }
+  CHECK(MarkOf(LoadBundle(folder / "other.so", options)) == 'b');
+  dlclose(kept);
+}
+
+// As /proc/self/maps has it: "r--p" and so on.
+std::string RightsAt(const void* address) {
+  std::ifstream maps("/proc/self/maps");
+  const auto wanted = reinterpret_cast<std::uintptr_t>(address);
+  for (std::string line; std::getline(maps, line);) {
+    std::uintptr_t begin = 0;
+    std::uintptr_t end = 0;
+    char rights[8] = {};
+    if (std::sscanf(line.c_str(), "%" SCNxPTR "-%" SCNxPTR " %7s", &begin, &end, rights) == 3 && wanted >= begin && wanted < end)
+      return rights;
+  }
+  return "";
+}
+
+TEST_CASE("payload and manifest are mapped for reading alone") {
+  const Folder folder;
+  const Keys keys(folder, "key", Kind::kEd25519);
+  MakeModel(PANNIER_GOOD_HOST, folder / "model.so");
+  MustSign(folder / "model.so", keys);
+  for (const LoadOptions& options : {LoadOptions{}, Trusting({keys.public_pem})}) {
+    const Bundle bundle = LoadBundle(folder / "model.so", options);
+    const BundleReader& reader = bundle.impl()->reader();
+    for (const void* const address :
+         {static_cast<const void*>(bundle.graph_json().data()), bundle.params()[0].data(),
+          static_cast<const void*>(reader.manifest_bytes().data()), static_cast<const void*>(reader.signature_room().data())}) {
+      CHECK(RightsAt(address) == "r--p");
+    }
+  }
+}
+
+// Swapped, or written to in place, at any moment: what runs is what was signed, or nothing.
+TEST_CASE("a file that changes between check and use is caught") {
+  const Folder folder;
+  const MarkFile mark(folder);
+  const Keys keys(folder, "key", Kind::kEd25519);
+  const LoadOptions options = Trusting({keys.public_pem});
+  MakeModel(PANNIER_GOOD_HOST, folder / "good.so");
+  MustSign(folder / "good.so", keys);
+  MakeModel(PANNIER_BAD_HOST, folder / "bad.so");
+  const std::string good = ReadFile(folder / "good.so");
+  const std::string bad = ReadFile(folder / "bad.so");
+  REQUIRE(good.size() == bad.size());
+  const std::string model = folder / "model.so";
+  WriteFile(model, good);
+  const auto disturb = [&](int round) {
+    const std::string& next = round % 2 == 0 ? bad : good;
+    if (round % 4 < 2) {  // another file
+      WriteFile(folder / "next", next);
+      fs::rename(folder / "next", model);
+      return;
+    }
+    const int file = open(model.c_str(), O_WRONLY | O_CLOEXEC);  // the same one
+    for (std::size_t at = 0; at < next.size(); at += 65536)
+      static_cast<void>(pwrite(file, next.data() + at, std::min<std::size_t>(65536, next.size() - at), static_cast<off_t>(at)));
+    close(file);
+  };
+  std::size_t loaded = 0;
+  std::size_t refused = 0;
+  const auto load_often = [&] {
+    for (int i = 0; i < 150; ++i) {
+      try {
+        const Bundle bundle = LoadBundle(model, options);
+        REQUIRE(MarkOf(bundle) == 'g');
+        bundle.CheckDigests();
+        ++loaded;
+      } catch (const Error&) {
+        ++refused;
+      }
+    }
+  };
+  {
+    std::atomic<bool> ends{false};
+    std::thread thread([&] {
+      for (int round = 0; !ends.load(); ++round) disturb(round);
+    });
+    load_often();
+    ends.store(true);
+    thread.join();
+  }
+  WriteFile(model, good);
+  const pid_t child = fork();
+  REQUIRE(child >= 0);
+  if (child == 0) {
+    for (int round = 0;; ++round) disturb(round);
+  }
+  load_often();
+  kill(child, SIGKILL);
+  waitpid(child, nullptr, 0);
+  CAPTURE(loaded, refused);
+  CHECK(loaded > 0);
+  CHECK(refused > 0);
+  CHECK(mark.text().find('b') == std::string::npos);
+}
+
+TEST_CASE("a library needed from the bundle's own folder has to be loaded before") {
+  const Folder folder;
+  const Keys keys(folder, "key", Kind::kEd25519);
+  const LoadOptions options = Trusting({keys.public_pem});
+  fs::copy_file(PANNIER_ORIGIN_DEPENDENCY, folder / "libpannier_origin_dependency.so");
+  MakeModel(PANNIER_ORIGIN_HOST, folder / "model.so");
+  MustSign(folder / "model.so", keys);
+  CHECK(CodeOf([&] { LoadBundle(folder / "model.so", options); }) == ErrorCode::kUnsupported);
+  void* const dependency = dlopen((folder / "libpannier_origin_dependency.so").c_str(), RTLD_NOW | RTLD_LOCAL);
+  REQUIRE(dependency != nullptr);
+  CHECK(CodeOf([&] { LoadBundle(folder / "model.so", options); }) == ErrorCode::kOk);
+  dlclose(dependency);
+}
+
+TEST_CASE("OpenBundle with trusted keys reads a copy") {
+  const Folder folder;
+  const Keys keys(folder, "key", Kind::kP256);
+  MustEmbed(HostOf("macos-arm64"), Artifacts(), folder / "model");
+  CHECK(Opened(folder / "model", Trusting({keys.public_pem})) == ErrorCode::kSignature);
+  MustSign(folder / "model", keys);
+  const Bundle bundle = OpenBundle(folder / "model", Trusting({keys.public_pem}));
+  WriteFile(folder / "model", std::string(fs::file_size(folder / "model"), 'x'));
+  CHECK(bundle.graph_json() == ReadFile((kData / "graph.json").string()));
+  bundle.CheckDigests();
+  bundle.Release();
+  bundle.CheckDigests();
+}
+
+TEST_CASE("check off looks at no digest, and still at every bound") {
+  const Folder folder;
+  MustEmbed(HostOf("linux-x86_64"), Artifacts(), folder / "model", CodecChoice::kZstd);
+  std::string bytes = ReadFile(folder / "model");
+  LoadOptions off;
+  off.check = Check::kOff;
+  const auto opened = [&](const LoadOptions& options) {
+    return CodeOf([&] {
+      const Bundle bundle = OpenBundle(bytes.data(), bytes.size(), options);
+      for (const TensorView& tensor : bundle.params()) static_cast<void>(tensor.data());
+    });
+  };
+  CHECK(opened(off) == ErrorCode::kOk);
+  const std::size_t producer = bytes.find("pannier 0.");  // in the manifest
+  REQUIRE(producer != std::string::npos);
+  bytes[producer] = 'P';
+  CHECK(opened({}) == ErrorCode::kDigestMismatch);
+  CHECK(opened(off) == ErrorCode::kOk);
+}
+
+}  // namespace
+}  // namespace pannier
