@@ -218,17 +218,15 @@ class Injector {
 
 std::string Injector::FileOf(pid_t thread, Registers& registers, int descriptor, int path) const {
   const std::string of_thread = "/proc/" + std::to_string(thread);
-  std::filesystem::path base = ReadLink(of_thread + "/cwd");
-  if (descriptor >= 0) {
-    const int number = static_cast<int>(Argument(registers, descriptor));
-    if (number != AT_FDCWD) base = ReadLink(of_thread + "/fd/" + std::to_string(number));
-  }
-  if (path < 0) return descriptor < 0 ? "" : base.string();
-  const std::string text = ReadString(thread, Argument(registers, path));
-  if (text.empty()) return base.string();
+  const int number = descriptor < 0 ? AT_FDCWD : static_cast<int>(Argument(registers, descriptor));
+  const std::string base = of_thread + (number == AT_FDCWD ? "/cwd" : "/fd/" + std::to_string(number));
+  const std::string text = path < 0 ? "" : ReadString(thread, Argument(registers, path));
+  if (text.empty()) return number == AT_FDCWD ? "" : ReadLink(base);
   constexpr std::string_view kDescriptors = "/proc/self/fd/";
   if (text.starts_with(kDescriptors)) return ReadLink(of_thread + "/fd/" + text.substr(kDescriptors.size()));
-  std::string file = (base / text).lexically_normal().string();
+  std::filesystem::path whole = text;
+  if (whole.is_relative()) whole = ReadLink(base) / whole;
+  std::string file = whole.lexically_normal().string();
   if (file.size() > 1 && file.back() == '/') file.pop_back();
   return file;
 }
