@@ -24,7 +24,8 @@ namespace {
 bool IsDamage(ErrorCode code) { return code == ErrorCode::kMalformed || code == ErrorCode::kDigestMismatch; }
 
 Result<bool> IsFat(const std::string& path) {
-  PANNIER_TRY(const MappedFile file, MappedFile::Open(path));
+  PANNIER_TRY(const FileSource source, FileSource::Open(path));
+  PANNIER_TRY(const MappedFile file, MappedFile::Map(source.fd(), 0, source.size()));
   return macho::HasFatMagic(file.bytes());
 }
 

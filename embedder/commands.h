@@ -18,7 +18,7 @@ struct OutputStyle {
 // Exit statuses, for all commands.
 inline constexpr int kExitDone = 0;
 inline constexpr int kExitDiffers = 1;  // the check failed
-inline constexpr int kExitRefused = 2;  // bad usage or bad input, nothing written
+inline constexpr int kExitRefused = 2;  // bad usage or bad input, nothing written; or stdout failed
 
 struct EmbedCommand {
   std::string host;

@@ -44,22 +44,23 @@ struct HostFile {
 };
 
 Status OpenHost(const std::string& path, const std::string& target, bool force, HostFile& host) {
-  PANNIER_TRY(FileSource original, FileSource::Open(path));
+  const std::string name = Printable(path);
+  PANNIER_TRY(FileSource original, FileSource::Open(path).WithContext(name));
   host.original = std::move(original);
-  PANNIER_TRY(host.mapped, MappedFile::Map(host.original->fd(), 0, host.original->size()));
+  PANNIER_TRY(host.mapped, MappedFile::Map(host.original->fd(), 0, host.original->size()).WithContext(name));
   Result<Payload> payload = FindPayload(host.mapped.bytes());
   if (payload.status().code() == ErrorCode::kNotABundle) return {};
-  PANNIER_CHECK_OK(payload.TakeStatus());
+  PANNIER_CHECK_OK(payload.TakeStatus().WithContext(name));
   if (!force)
     return {ErrorCode::kAlreadyBundle,
-            "it is a bundle already; embed with --force to replace what it carries, or restore it first"};
+            StrCat(name, ": it is a bundle already; embed with --force to replace what it carries, or restore it first")};
 
-  PANNIER_TRY(OutputFile scratch, OutputFile::Create(target, nullptr));
-  PANNIER_CHECK_OK(RestoreFile(*host.original, {}, scratch));
+  PANNIER_TRY(OutputFile scratch, OutputFile::Create(target, nullptr).WithContext(Printable(target)));
+  PANNIER_CHECK_OK(RestoreFile(*host.original, {}, scratch).WithContext(name));
   host.scratch.emplace(std::move(scratch));
-  PANNIER_TRY(FileSource restored, FileSource::Open(host.scratch->path_for_reading()));
+  PANNIER_TRY(FileSource restored, FileSource::Open(host.scratch->path_for_reading()).WithContext(Printable(target)));
   host.restored = std::move(restored);
-  PANNIER_TRY(host.mapped, MappedFile::Map(host.restored->fd(), 0, host.restored->size()));
+  PANNIER_TRY(host.mapped, MappedFile::Map(host.restored->fd(), 0, host.restored->size()).WithContext(Printable(target)));
   return {};
 }
 
@@ -85,8 +86,8 @@ struct FatHost {
   FatFacts facts;
 };
 
-Status OpenPart(const HostFile& file, Part part, ByteView bytes, const HostOptions& options, std::vector<Part>& parts) {
-  PANNIER_TRY(part.host, Host::Open(file.source().path(), bytes, options));
+Status OpenPart(Part part, ByteView bytes, const HostOptions& options, std::vector<Part>& parts) {
+  PANNIER_TRY(part.host, Host::Open(bytes, options));
   parts.push_back(std::move(part));
   return {};
 }
@@ -103,7 +104,7 @@ Status OpenFat(const HostFile& file, const HostOptions& options, const std::stri
     fat.facts.slices.push_back(Sha256Of(library));
     const std::string name = macho::ArchName(slice.cpu_type, slice.cpu_subtype);
     if (!arch.empty() && arch != name) continue;
-    PANNIER_CHECK_OK(OpenPart(file, {name, i, slice.offset, nullptr}, library, options, parts).WithContext(StrCat("slice ", name)));
+    PANNIER_CHECK_OK(OpenPart({name, i, slice.offset, nullptr}, library, options, parts).WithContext(StrCat("slice ", name)));
   }
   if (parts.empty()) return {ErrorCode::kNotFound, StrCat("found no slice ", Printable(arch))};
   std::stable_sort(parts.begin(), parts.end(), [](const Part& a, const Part& b) { return a.offset < b.offset; });
@@ -256,7 +257,7 @@ Result<EmbedSummary> Embed(const std::string& host_path, const std::vector<Named
                            const EmbedOptions& options) {
   // Everything is read and refused before anything is written.
   HostFile file;
-  PANNIER_CHECK_OK(OpenHost(host_path, target, options.force, file).WithContext(Printable(host_path)));
+  PANNIER_CHECK_OK(OpenHost(host_path, target, options.force, file));
   const ByteView bytes = file.mapped.bytes();
   HostOptions host_options;
   host_options.artifacts = artifacts.size();
@@ -268,7 +269,7 @@ Result<EmbedSummary> Embed(const std::string& host_path, const std::vector<Named
   if (!is_fat && !options.arch.empty())
     return {ErrorCode::kInvalidArgument,
             StrCat(Printable(host_path), ": --arch: found a file of one architecture, expected a fat one")};
-  PANNIER_CHECK_OK((is_fat ? OpenFat(file, host_options, options.arch, fat, parts) : OpenPart(file, {}, bytes, host_options, parts))
+  PANNIER_CHECK_OK((is_fat ? OpenFat(file, host_options, options.arch, fat, parts) : OpenPart({}, bytes, host_options, parts))
                        .WithContext(Printable(host_path)));
   PANNIER_TRY(const std::vector<ArtifactInput> inputs, OpenArtifacts(artifacts));
 

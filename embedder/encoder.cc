@@ -161,7 +161,7 @@ class ContentEncoder {
     const std::uint64_t groups = current.has_work ? ChunkCount(current.jobs.size(), kGroup) : 0;
     return ParallelFor(1 + groups, options_.threads, [&](std::uint64_t task) -> Status {
       if (task != 0) return EncodeGroup(current, static_cast<std::size_t>(task - 1) * kGroup, compressed);
-      PANNIER_CHECK_OK(file_.ReadAt(next.begin, next.original.data(), next.size).WithContext(file_.path()));
+      PANNIER_CHECK_OK(file_.ReadAt(next.begin, next.original.data(), next.size).WithContext(Printable(file_.path())));
       return Write(previous);
     });
   }
@@ -262,8 +262,7 @@ class ContentEncoder {
         batch[i].record.offset = position_ - artifact_.offset;
         artifact_.has_frames = artifact_.has_frames || batch[i].record.codec != Codec::kStore;
         if (target_.file != nullptr) {
-          PANNIER_CHECK_OK(
-              target_.file->WriteAt(target_.anchor_offset + position_, ByteView(batch[i].stored.data(), batch[i].stored.size())));
+          PANNIER_CHECK_OK(WriteAt(position_, ByteView(batch[i].stored.data(), batch[i].stored.size())));
         }
         position_ += batch[i].stored.size();
         for (const std::size_t member : group.members) {
@@ -292,10 +291,14 @@ class ContentEncoder {
   Status Write(const Window& window) {
     if (target_.file == nullptr || window.jobs.empty()) return {};
     for (const Job& job : window.jobs) {
-      if (!job.is_shared) PANNIER_CHECK_OK(target_.file->WriteAt(target_.anchor_offset + job.payload_offset, job.stored));
+      if (!job.is_shared) PANNIER_CHECK_OK(WriteAt(job.payload_offset, job.stored));
     }
     if (window.payload_end - written_back_ >= kWritebackStep) StartWriteback(window.payload_end);
     return {};
+  }
+
+  Status WriteAt(std::uint64_t payload_offset, ByteView bytes) {
+    return target_.file->WriteAt(target_.anchor_offset + payload_offset, bytes).WithContext(Printable(target_.file->target()));
   }
 
   void StartWriteback(std::uint64_t end) {
@@ -382,7 +385,7 @@ Result<EncodedArtifact> EncodeArtifact(const ArtifactInput& input, std::uint64_t
   artifact.offset = AlignUp(target.anchor_address + payload_offset, artifact.align) - target.anchor_address;
 
   PANNIER_CHECK_OK(ContentEncoder(file, plan, target, options, encoders, artifact).Run());
-  PANNIER_CHECK_OK(file.CheckUnchanged().WithContext(file.path()));
+  PANNIER_CHECK_OK(file.CheckUnchanged().WithContext(Printable(file.path())));
   return artifact;
 }
 

@@ -176,7 +176,7 @@ Status RestoreFat(const FileSource& source, std::string_view arch, OutputFile& o
   if (!all) {
     PANNIER_TRY(layout, LayOutSlices(original.fat, sizes));
   }
-  PANNIER_CHECK_OK(out.Truncate(layout.file_size));
+  PANNIER_CHECK_OK(NamingTarget(out.Truncate(layout.file_size), source, out));
   for (std::size_t i = 0; i < sizes.size(); ++i) {
     const macho::Slice& to = layout.slices[i];
     if (to.size != sizes[i]) return Changed(StrCat("slice ", NameOf(to), ": found ", sizes[i], " bytes, expected ", to.size));
@@ -185,11 +185,11 @@ Status RestoreFat(const FileSource& source, std::string_view arch, OutputFile& o
         return Malformed(StrCat("slice ", NameOf(to), ": host: found another size than in the fat header"));
       PANNIER_CHECK_OK(RestoreSlice(source, bundle, i, to.offset, out));
     } else {
-      PANNIER_CHECK_OK(out.CopyFrom(source, bundle.fat.slices[i].offset, to.offset, to.size));
+      PANNIER_CHECK_OK(NamingTarget(out.CopyFrom(source, bundle.fat.slices[i].offset, to.offset, to.size), source, out));
     }
   }
   const std::vector<std::uint8_t> header = EncodeFatHeader(original.fat, BytesOf(original.record->header()), layout);
-  PANNIER_CHECK_OK(out.WriteAt(0, ByteView(header.data(), header.size())));
+  PANNIER_CHECK_OK(NamingTarget(out.WriteAt(0, ByteView(header.data(), header.size())), source, out));
   if (!all) return {};
   PANNIER_TRY(const MappedFile written, MappedFile::Map(out.fd(), 0, layout.file_size));
   const Sha256Digest digest = Sha256Of(written.bytes());

@@ -5,15 +5,15 @@
 
 namespace pannier {
 
-Result<std::unique_ptr<Host>> Host::Open(const std::string& path, ByteView bytes, const HostOptions& options) {
+Result<std::unique_ptr<Host>> Host::Open(ByteView bytes, const HostOptions& options) {
   const FileFormat format = DetectFormat(bytes);
   switch (format) {
     case FileFormat::kElf:
-      return OpenElfHost(path, bytes, options);
+      return OpenElfHost(bytes, options);
     case FileFormat::kMachO:
-      return OpenMachOHost(path, bytes, options);
+      return OpenMachOHost(bytes, options);
     case FileFormat::kPe:
-      return OpenPeHost(path, bytes, options);
+      return OpenPeHost(bytes, options);
     case FileFormat::kArchive:
     case FileFormat::kUnknown:
       break;

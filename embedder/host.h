@@ -4,7 +4,6 @@
 
 #include <cstddef>
 #include <memory>
-#include <string>
 #include <vector>
 
 #include "embedder/edit_plan.h"
@@ -22,8 +21,8 @@ struct HostOptions {
 
 class Host {
  public:
-  // `path` and `bytes` are the same file. kUnsupported: it is no host for a payload; the message says why and what to do.
-  static Result<std::unique_ptr<Host>> Open(const std::string& path, ByteView bytes, const HostOptions& options);
+  // `bytes` are borrowed. kUnsupported: it is no host for a payload; the message says why and what to do.
+  static Result<std::unique_ptr<Host>> Open(ByteView bytes, const HostOptions& options);
 
   virtual ~Host() = default;
   virtual FileFormat format() const = 0;
@@ -42,9 +41,9 @@ class Host {
 };
 
 // One for each format; each in a file of its own.
-Result<std::unique_ptr<Host>> OpenElfHost(const std::string& path, ByteView bytes, const HostOptions& options);
-Result<std::unique_ptr<Host>> OpenMachOHost(const std::string& path, ByteView bytes, const HostOptions& options);
-Result<std::unique_ptr<Host>> OpenPeHost(const std::string& path, ByteView bytes, const HostOptions& options);
+Result<std::unique_ptr<Host>> OpenElfHost(ByteView bytes, const HostOptions& options);
+Result<std::unique_ptr<Host>> OpenMachOHost(ByteView bytes, const HostOptions& options);
+Result<std::unique_ptr<Host>> OpenPeHost(ByteView bytes, const HostOptions& options);
 
 }  // namespace pannier
 

@@ -28,8 +28,8 @@ class ElfHost : public Host {
 
 }  // namespace
 
-Result<std::unique_ptr<Host>> OpenElfHost(const std::string& path, ByteView bytes, const HostOptions& /*options*/) {
-  PANNIER_TRY(HostModel model, ModelElfHost(path, bytes));
+Result<std::unique_ptr<Host>> OpenElfHost(ByteView bytes, const HostOptions& /*options*/) {
+  PANNIER_TRY(HostModel model, ModelElfHost(bytes));
   PANNIER_TRY(ElfPlacement placement, PlaceElfPayload(model));
   return std::unique_ptr<Host>(std::make_unique<ElfHost>(std::move(model), std::move(placement)));
 }

@@ -28,9 +28,9 @@ class MachOFileHost : public Host {
 
 }  // namespace
 
-Result<std::unique_ptr<Host>> OpenMachOHost(const std::string& path, ByteView bytes, const HostOptions& options) {
+Result<std::unique_ptr<Host>> OpenMachOHost(ByteView bytes, const HostOptions& options) {
   PANNIER_TRY(MachOHost host, ReadMachOHost(bytes));
-  PANNIER_CHECK_OK(CompareWithLief(path, host));
+  PANNIER_CHECK_OK(CompareWithLief(host));
   PANNIER_TRY(MachOPlacement placement, PlaceMachOPayload(host, options));
   return std::unique_ptr<Host>(std::make_unique<MachOFileHost>(std::move(host), std::move(placement)));
 }

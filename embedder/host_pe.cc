@@ -27,14 +27,14 @@ class PeHost : public Host {
 
 }  // namespace
 
-Result<std::unique_ptr<Host>> OpenPeHost(const std::string& path, ByteView bytes, const HostOptions& options) {
+Result<std::unique_ptr<Host>> OpenPeHost(ByteView bytes, const HostOptions& options) {
   PeModel model;
   model.bytes = bytes;
   PANNIER_TRY(model.header, pe::ParseHeader(bytes));
   PANNIER_TRY(model.sections, pe::ParseSections(bytes, model.header));
   PANNIER_CHECK_OK(pe::CheckSectionsInFile(model.sections, bytes.size()));
   PANNIER_TRY(PePlacement placement, PlacePePayload(model, options));
-  PANNIER_CHECK_OK(CompareWithLief(path, model));
+  PANNIER_CHECK_OK(CompareWithLief(model));
   return std::unique_ptr<Host>(std::make_unique<PeHost>(std::move(model), std::move(placement)));
 }
 

@@ -116,7 +116,7 @@ Status TakeStaticSymbols(Binary& binary, const elf::Section* table, HostModel& m
 
 }  // namespace
 
-Result<HostModel> ModelElfHost(const std::string& path, ByteView bytes) {
+Result<HostModel> ModelElfHost(ByteView bytes) {
   HostModel model;
   model.bytes = bytes;
   PANNIER_TRY(model.header, elf::ParseHeader(bytes));
@@ -130,7 +130,7 @@ Result<HostModel> ModelElfHost(const std::string& path, ByteView bytes) {
   }
 
   LIEF::logging::disable();
-  const std::unique_ptr<LIEF::ELF::Binary> binary = LIEF::ELF::Parser::parse(path);
+  const std::unique_ptr<LIEF::ELF::Binary> binary = ParsedByLief([&] { return LIEF::ELF::Parser::parse(CopyForLief(bytes)); });
   if (binary == nullptr) return Malformed("elf: LIEF cannot parse it");
   PANNIER_CHECK_OK(TakeDynamicEntries(*binary, model));
   PANNIER_CHECK_OK(TakeSymbols(binary->dynamic_symbols(), FindSection(model, elf::kSectionDynamicSymbols), model));

@@ -2,16 +2,14 @@
 #ifndef PANNIER_EMBEDDER_LIEF_ADAPTER_H_
 #define PANNIER_EMBEDDER_LIEF_ADAPTER_H_
 
-#include <string>
-
 #include "embedder/host_model.h"
 #include "src/bytes.h"
 #include "src/result.h"
 
 namespace pannier {
 
-// `path` names the file whose bytes are given (LIEF reads it itself); the model borrows the bytes.
-Result<HostModel> ModelElfHost(const std::string& path, ByteView bytes);
+// The model borrows the bytes.
+Result<HostModel> ModelElfHost(ByteView bytes);
 
 }  // namespace pannier
 

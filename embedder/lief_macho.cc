@@ -6,8 +6,10 @@
 #include <algorithm>
 #include <memory>
 #include <string_view>
+#include <utility>
 #include <vector>
 
+#include "embedder/lief_support.h"
 #include "src/text.h"
 
 namespace pannier {
@@ -80,11 +82,22 @@ Status CompareSymbols(Binary& binary, const MachOHost& host) {
   return {};
 }
 
+// Versions before 0.13 want a name, too.
+template <typename Parser>
+auto ParseQuickly(std::vector<std::uint8_t> bytes) {
+  const auto quick = LIEF::MachO::ParserConfig::quick();
+  if constexpr (requires { Parser::parse(bytes, quick); }) {
+    return Parser::parse(std::move(bytes), quick);
+  } else {
+    return Parser::parse(std::move(bytes), "", quick);
+  }
+}
+
 }  // namespace
 
-Status CompareWithLief(const std::string& path, const MachOHost& host) {
+Status CompareWithLief(const MachOHost& host) {
   LIEF::logging::disable();
-  const auto file = LIEF::MachO::Parser::parse(path, LIEF::MachO::ParserConfig::quick());
+  const auto file = ParsedByLief([&] { return ParseQuickly<LIEF::MachO::Parser>(CopyForLief(host.bytes)); });
   // LIEF gives up on files that are newer than it is; what our reader takes is checked in full by it.
   if (file == nullptr) return {};
   for (auto& binary : *file) {

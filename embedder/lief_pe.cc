@@ -29,9 +29,9 @@ Status CompareSections(Binary& binary, const PeModel& model) {
 
 }  // namespace
 
-Status CompareWithLief(const std::string& path, const PeModel& model) {
+Status CompareWithLief(const PeModel& model) {
   LIEF::logging::disable();
-  const std::unique_ptr<LIEF::PE::Binary> binary = LIEF::PE::Parser::parse(path);
+  const std::unique_ptr<LIEF::PE::Binary> binary = ParsedByLief([&] { return LIEF::PE::Parser::parse(CopyForLief(model.bytes)); });
   if (binary == nullptr) return Malformed("pe: LIEF cannot parse it");
   const pe::Header& header = model.header;
   const auto& optional = binary->optional_header();

@@ -2,15 +2,13 @@
 #ifndef PANNIER_EMBEDDER_LIEF_PE_H_
 #define PANNIER_EMBEDDER_LIEF_PE_H_
 
-#include <string>
-
 #include "src/pe_model.h"
 #include "src/result.h"
 
 namespace pannier {
 
-// `path` names the file that the model was made from (LIEF reads it itself).
-Status CompareWithLief(const std::string& path, const PeModel& model);
+// Of the bytes that the model was made from.
+Status CompareWithLief(const PeModel& model);
 
 }  // namespace pannier
 

@@ -8,12 +8,31 @@
 #define PANNIER_EMBEDDER_LIEF_SUPPORT_H_
 
 #include <cstdint>
+#include <exception>
+#include <new>
 #include <string_view>
+#include <vector>
 
+#include "src/bytes.h"
 #include "src/result.h"
 #include "src/text.h"
 
 namespace pannier {
+
+// LIEF gets the bytes that we have, not the file's name: it may be another file's by now, and 0.12 dies where it cannot open one.
+inline std::vector<std::uint8_t> CopyForLief(ByteView bytes) { return {bytes.begin(), bytes.end()}; }
+
+// What LIEF cannot parse is null, or it throws.
+template <typename Parse>
+auto ParsedByLief(Parse parse) -> decltype(parse()) {
+  try {
+    return parse();
+  } catch (const std::bad_alloc&) {
+    throw;
+  } catch (const std::exception&) {
+    return nullptr;
+  }
+}
 
 template <typename Enum>
 constexpr std::uint64_t LiefNumber(Enum value) {

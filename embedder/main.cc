@@ -12,6 +12,7 @@
 
 #include "embedder/commands.h"
 #include "embedder/system.h"
+#include "embedder/terminal.h"
 #include "src/text.h"
 
 namespace pannier {
@@ -179,6 +180,17 @@ Result<int> Run(const CLI::App& app, Arguments& arguments) {
   return RunRestore(arguments.bundle, arguments.output, arguments.arch, arguments.style);
 }
 
+// Of a command that is done. What could not be printed is an error all the same.
+int ExitStatus(Result<int> status) {
+  if (status.ok()) {
+    const Status printed = FlushStdout();
+    if (printed.ok()) return *status;
+    status = printed;
+  }
+  fmt::print(stderr, "pannier: {}\n", status.status().message());
+  return kExitRefused;
+}
+
 int Main(std::vector<std::string> words) {
   CLI::App app("A TVM model's graph and parameters inside its compiled library: one file to ship.", "pannier");
   app.set_version_flag("--version", "pannier " PANNIER_VERSION);
@@ -192,15 +204,12 @@ int Main(std::vector<std::string> words) {
     if (!words.empty()) words.pop_back();
     app.parse(std::move(words));
   } catch (const CLI::Success& success) {
-    return app.exit(success);
+    return ExitStatus(app.exit(success));
   } catch (const CLI::ParseError& error) {
     fmt::print(stderr, "pannier: {}; see `pannier --help`\n", error.what());
     return kExitRefused;
   }
-  Result<int> status = Run(app, arguments);
-  if (status.ok()) return *status;
-  fmt::print(stderr, "pannier: {}\n", status.status().message());
-  return kExitRefused;
+  return ExitStatus(Run(app, arguments));
 }
 
 }  // namespace
@@ -210,8 +219,8 @@ int main(int argc, char** argv) {
   try {
     pannier::PrepareProcess();
     return pannier::Main(pannier::Arguments(argc, argv));
-  } catch (const std::exception& error) {  // out of memory, for one
-    std::fprintf(stderr, "pannier: %s\n", error.what());
+  } catch (const std::exception& error) {  // out of memory, for one, or stdout is full
+    std::fprintf(stderr, "pannier: %s%s\n", std::ferror(stdout) != 0 ? "stdout: " : "", error.what());
     return pannier::kExitRefused;
   }
 }

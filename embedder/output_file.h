@@ -18,7 +18,8 @@ namespace pannier {
 // While it is written the file has no name where the file system allows that (O_TMPFILE), so a killed process leaves nothing,
 // either. Elsewhere, and for the instant between naming the file and renaming it onto an existing target (Linux has no call
 // that does both), it is called `.TARGET.pannier-XXXXXX`. Such a name left by a killed process is removed by the next Create
-// for the same target; a lock tells it from one that is in use.
+// for the same target; a lock tells it from one that is in use. Signals that a program can handle need not leave any
+// (embedder/temporary_names_unix.h).
 class OutputFile {
  public:
   // A target that exists keeps its mode, owner, access control list and other extended attributes. What cannot be kept is
@@ -34,9 +35,13 @@ class OutputFile {
   OutputFile& operator=(OutputFile&&) = delete;
   ~OutputFile() { Discard(); }
 
+  const std::string& target() const { return target_; }  // as Create was given it
+
   // From several threads at a time, if the ranges do not overlap.
   Status WriteAt(std::uint64_t offset, ByteView bytes);
   Status CopyFrom(const FileSource& source, std::uint64_t source_offset, std::uint64_t offset, std::uint64_t size);
+  // With room for all of it, where the file system can promise that: on a full disk, a hole that is read through a mapping ends in
+  // SIGBUS.
   Status Truncate(std::uint64_t size);
 
   // Lets the system begin to write the range to the disk, so that Commit has less to wait for.
@@ -56,8 +61,10 @@ class OutputFile {
   Status KeepMetadata();
   Status KeepAttributes();
   Status TakePlace();
+  void ForgetName();
   void Discard();
 
+  std::string target_;
   FileHandle directory_;  // closed once committed or discarded
   std::string directory_path_;
   std::string name_;            // of the target, in directory_

@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "embedder/output_file.h"
+#include "embedder/temporary_names_unix.h"
 
 namespace pannier {
 namespace {
@@ -100,7 +101,7 @@ void RemoveAbandoned(int directory, const std::string& directory_path, const std
 // Digests and signatures of the old bytes, which cannot hold for the new ones; the kernel keeps them where they are in use.
 bool BelongsToOldContent(std::string_view attribute) { return attribute == "security.ima" || attribute == "security.evm"; }
 
-// Null: no such attribute, or none at all on this file system.
+// Null: no such attribute, or none at all on this file system; or errno says why it is not known.
 std::optional<std::string> ReadAttribute(int fd, const char* name) {
   std::string value(kLongestAttribute, '\0');
   const ssize_t length = fgetxattr(fd, name, value.data(), value.size());
@@ -114,10 +115,12 @@ std::optional<std::string> ReadAttribute(int fd, const char* name) {
 Result<OutputFile> OutputFile::Create(const std::string& target, const FileSource* metadata_from) {
   PANNIER_TRY(const std::string path, Resolve(target));
   OutputFile output;
+  output.target_ = target;
   output.name_ = path.substr(path.rfind('/') + 1);
   if (output.name_.empty()) return {ErrorCode::kInvalidArgument, "file type: found a directory's name, expected a file's"};
   output.directory_path_ = output.name_.size() == path.size() ? "." : DirectoryOf(path);
-  output.directory_ = FileHandle(open(output.directory_path_.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  output.directory_ =
+      FileHandle(Uninterrupted([&] { return open(output.directory_path_.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC); }));
   if (!output.directory_) return DirectoryError(output.directory_path_, errno);
 
   // The kernel's own walk along the links comes first: it may forbid one (protected_symlinks) that readlink shows.
@@ -126,7 +129,8 @@ Result<OutputFile> OutputFile::Create(const std::string& target, const FileSourc
   if (error == EACCES) return DirectoryError(output.directory_path_, error);
   if (error != 0 && error != ENOENT) return SystemError("open", error);
   output.replaced_ = FactsAt(output.directory_.get(), output.name_);
-  if (output.replaced_.has_value() != (error == 0)) return SystemError("open", error == 0 ? errno : EEXIST);
+  const int lookup = output.replaced_ ? 0 : errno;
+  if (lookup != error) return SystemError("open", lookup != 0 ? lookup : EEXIST);
 
   int metadata = -1;
   std::optional<FileSource> old;
@@ -168,18 +172,21 @@ Status OutputFile::OpenTemporary() {
   // Older kernels and some file systems have no unnamed files and answer with various errors. Real trouble shows here as well.
   for (int attempt = 0; attempt < kMostAttempts; ++attempt) {
     PANNIER_TRY(std::string name, TemporaryName(name_));
-    file_ = FileHandle(openat(directory_.get(), name.c_str(), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode));
-    if (!file_) {
-      if (errno == EEXIST || errno == EINTR) continue;
-      return DirectoryError(directory_path_, errno);
-    }
     temporary_name_ = std::move(name);
+    RememberTemporary(directory_.get(), temporary_name_);
+    file_ = FileHandle(openat(directory_.get(), temporary_name_.c_str(), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode));
+    if (!file_) {
+      const int error = errno;
+      ForgetName();
+      if (error == EEXIST || error == EINTR) continue;
+      return DirectoryError(directory_path_, error);
+    }
     // Another process's RemoveAbandoned may have come between.
     const bool taken = flock(file_.get(), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
     const std::optional<FileFacts> facts = FactsAt(file_.get());
     if (!taken && facts && facts->link_count == 1) return {};
     unlinkat(directory_.get(), temporary_name_.c_str(), 0);
-    temporary_name_.clear();
+    ForgetName();
   }
   return DirectoryError(directory_path_, EEXIST);
 }
@@ -225,8 +232,12 @@ Status OutputFile::CopyFrom(const FileSource& source, std::uint64_t source_offse
 
 Status OutputFile::Truncate(std::uint64_t size) {
   PANNIER_CHECK_OK(CheckRange(0, size));
-  if (Uninterrupted([&] { return ftruncate(fd(), static_cast<off_t>(size)); }) == 0) return {};
-  return errno == EFBIG ? WriteError(size, errno) : SystemError(StrCat("set size to ", size, " bytes"), errno);
+  if (Uninterrupted([&] { return ftruncate(fd(), static_cast<off_t>(size)); }) != 0)
+    return errno == EFBIG ? WriteError(size, errno) : SystemError(StrCat("set size to ", size, " bytes"), errno);
+  if (size == 0 || Uninterrupted([&] { return fallocate(fd(), 0, 0, static_cast<off_t>(size)); }) == 0) return {};
+  // Others tell that it cannot be done here.
+  if (errno != ENOSPC && errno != EDQUOT && errno != EIO) return {};
+  return SystemError(StrCat("room for ", size, " bytes"), errno);
 }
 
 void OutputFile::StartWriteback(std::uint64_t offset, std::uint64_t size) {
@@ -245,8 +256,8 @@ Status OutputFile::Commit() {
   if (status.ok()) status = TakePlace();
   if (status.ok()) {
     // A directory that may not be read cannot be synced, and some file systems cannot sync any.
-    FileHandle directory(openat(directory_.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (directory && Uninterrupted([&] { return fsync(directory.get()); }) != 0 && errno != EINVAL) {
+    FileHandle directory(Uninterrupted([&] { return openat(directory_.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC); }));
+    if (directory ? Uninterrupted([&] { return fsync(directory.get()); }) != 0 && errno != EINVAL : errno != EACCES) {
       status = SystemError(StrCat("written in full, but may not outlast a crash: sync of directory ", Printable(directory_path_)),
                            errno);
     }
@@ -292,8 +303,11 @@ Status OutputFile::KeepAttributes() {
   }
   if (lists_access) {
     names.emplace_back(kAccessControlList);  // last
-  } else if (ReadAttribute(fd(), kAccessControlList.data()) && fremovexattr(fd(), kAccessControlList.data()) != 0) {
-    return SystemError("access control list by the directory's default cannot be removed", errno);
+  } else if (ReadAttribute(fd(), kAccessControlList.data())) {
+    if (fremovexattr(fd(), kAccessControlList.data()) != 0)
+      return SystemError("access control list by the directory's default cannot be removed", errno);
+  } else if (errno != ENODATA && errno != EOPNOTSUPP && errno != ENOSYS) {
+    return SystemError("access control list", errno);
   }
   for (const std::string& name : names) {
     const std::optional<std::string> value = ReadAttribute(metadata_.get(), name.c_str());
@@ -320,28 +334,36 @@ Status OutputFile::TakePlace() {
       if (FactsAt(directory, name_)) return Changed("a new file of that name");
       done = renameat(directory, temporary_name_.c_str(), directory, name_.c_str()) == 0;
     }
-    if (done) temporary_name_.clear();
-    return done ? Status() : SystemError("cannot be created", errno);
+    if (!done) return SystemError("cannot be created", errno);
+    if (!temporary_name_.empty()) ForgetName();
+    return {};
   }
   const std::optional<FileFacts> now = FactsAt(directory, name_);
   if (!now) return Changed("no file");
   if (*now != *replaced_) return Changed(now->inode == replaced_->inode ? "another size, time, mode or owner" : "another file");
   for (int attempt = 0; temporary_name_.empty(); ++attempt) {
-    PANNIER_TRY(std::string name, TemporaryName(name_));
-    if (give_name(name)) {
-      temporary_name_ = std::move(name);
-    } else if (errno != EEXIST || attempt == kMostAttempts) {
-      return DirectoryError(directory_path_, errno);
-    }
+    PANNIER_TRY(temporary_name_, TemporaryName(name_));
+    RememberTemporary(directory, temporary_name_);
+    if (give_name(temporary_name_)) break;
+    const int error = errno;
+    ForgetName();
+    if (error != EEXIST || attempt == kMostAttempts) return DirectoryError(directory_path_, error);
   }
   if (renameat(directory, temporary_name_.c_str(), directory, name_.c_str()) != 0) return SystemError("cannot be replaced", errno);
-  temporary_name_.clear();
+  ForgetName();
   return {};
 }
 
-void OutputFile::Discard() {
-  if (directory_ && !temporary_name_.empty()) unlinkat(directory_.get(), temporary_name_.c_str(), 0);
+void OutputFile::ForgetName() {
+  ForgetTemporary(directory_.get(), temporary_name_);
   temporary_name_.clear();
+}
+
+void OutputFile::Discard() {
+  if (directory_ && !temporary_name_.empty()) {
+    unlinkat(directory_.get(), temporary_name_.c_str(), 0);
+    ForgetName();
+  }
   directory_ = FileHandle();
 }
 

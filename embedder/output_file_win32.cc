@@ -120,6 +120,7 @@ Result<OutputFile> OutputFile::Create(const std::string& target, const FileSourc
   const std::size_t name_at = path.find_last_of(L'\\') + 1;
   if (name_at == path.size()) return {ErrorCode::kInvalidArgument, "file type: found a directory's name, expected a file's"};
   OutputFile output;
+  output.target_ = target;
   output.directory_path_ = win32::ToUtf8(path.substr(0, name_at));
   output.name_ = win32::ToUtf8(path.substr(name_at));
 

@@ -23,7 +23,7 @@ using Sample = std::vector<std::uint8_t>;
 
 Result<Sample> ReadSample(const FileSource& file, const PlannedContent& content, std::uint64_t at, std::uint64_t size) {
   Sample sample(static_cast<std::size_t>(std::min(size, content.size - at)));
-  PANNIER_CHECK_OK(file.ReadAt(content.source_offset + at, sample.data(), sample.size()).WithContext(file.path()));
+  PANNIER_CHECK_OK(file.ReadAt(content.source_offset + at, sample.data(), sample.size()).WithContext(Printable(file.path())));
   return sample;
 }
 
@@ -85,7 +85,7 @@ Status FindEqualContents(const FileSource& file, unsigned threads, std::vector<P
   std::vector<SourceRange> ranges;
   ranges.reserve(contents.size());
   for (const PlannedContent& content : contents) ranges.push_back({content.source_offset, content.size});
-  PANNIER_TRY(const std::vector<std::size_t> firsts, FindEqualRanges(file, ranges, threads).WithContext(file.path()));
+  PANNIER_TRY(const std::vector<std::size_t> firsts, FindEqualRanges(file, ranges, threads).WithContext(Printable(file.path())));
   for (std::size_t i = 0; i < contents.size(); ++i) {
     if (firsts[i] != i) contents[i].equal_to = firsts[i];
   }
@@ -153,8 +153,8 @@ Result<std::vector<std::uint8_t>> ReadGroup(const FileSource& file, const Conten
   std::size_t at = 0;
   for (const std::size_t member : group.members) {
     const PlannedContent& content = plan.contents[member];
-    PANNIER_CHECK_OK(
-        file.ReadAt(content.source_offset, bytes.data() + at, static_cast<std::size_t>(content.size)).WithContext(file.path()));
+    PANNIER_CHECK_OK(file.ReadAt(content.source_offset, bytes.data() + at, static_cast<std::size_t>(content.size))
+                         .WithContext(Printable(file.path())));
     at += static_cast<std::size_t>(content.size);
   }
   return bytes;

@@ -78,6 +78,11 @@ Result<const format::UndoRecord*> OpenUndoRecord(const BundleReader& reader) {
   return flatbuffers::GetRoot<format::UndoRecord>(bytes.data());
 }
 
+Status NamingTarget(Status status, const FileSource& bundle, const OutputFile& out) {
+  if (out.target() == bundle.path()) return status;
+  return std::move(status).WithContext(Printable(out.target()));
+}
+
 Status RestoreHost(const FileSource& source, ByteView bytes, const BundleReader& reader, const HostPlace& place, OutputFile& out) {
   PANNIER_TRY(const format::UndoRecord* undo, OpenUndoRecord(reader));
   PANNIER_CHECK_OK(CheckEdits(*undo));
@@ -94,10 +99,14 @@ Status RestoreHost(const FileSource& source, ByteView bytes, const BundleReader&
       return Changed(StrCat("found ", bytes.size(), " bytes, expected ", run.size, " of the host's at ", Hex(run.bundle_offset)));
   }
 
-  for (const HostRun& run : reader.host_runs())
-    PANNIER_CHECK_OK(out.CopyFrom(source, place.source + run.bundle_offset, place.target + run.host_offset, run.size));
-  for (const format::Edit* change : *undo->edits())
-    PANNIER_CHECK_OK(out.WriteAt(place.target + change->offset(), ByteView(change->old()->data(), change->old()->size())));
+  const auto write = [&]() -> Status {
+    for (const HostRun& run : reader.host_runs())
+      PANNIER_CHECK_OK(out.CopyFrom(source, place.source + run.bundle_offset, place.target + run.host_offset, run.size));
+    for (const format::Edit* change : *undo->edits())
+      PANNIER_CHECK_OK(out.WriteAt(place.target + change->offset(), ByteView(change->old()->data(), change->old()->size())));
+    return {};
+  };
+  PANNIER_CHECK_OK(NamingTarget(write(), source, out));
   const RestoredHost host(bytes, reader.host_runs(), *undo);
   Sha256 sha256;
   std::vector<std::uint8_t> window;
@@ -118,22 +127,20 @@ Status RestoreFile(const FileSource& source, std::string_view arch, OutputFile& 
   if (macho::HasFatMagic(mapped.bytes())) return RestoreFat(source, arch, out);
   PANNIER_TRY(const Payload payload, FindPayload(mapped.bytes(), arch));
   PANNIER_TRY(const BundleReader reader, BundleReader::Open(payload));
-  PANNIER_CHECK_OK(out.Truncate(reader.manifest().host()->size()));
+  PANNIER_CHECK_OK(NamingTarget(out.Truncate(reader.manifest().host()->size()), source, out));
   return RestoreHost(source, mapped.bytes(), reader, {}, out);
 }
 
 Status Restore(const std::string& path, const std::string& target, std::string_view arch) {
   auto restore = [&]() -> Result<OutputFile> {
-    PANNIER_TRY(const FileSource bundle, FileSource::Open(path));
-    PANNIER_TRY(OutputFile out, OutputFile::Create(target, &bundle));
-    PANNIER_CHECK_OK(RestoreFile(bundle, arch, out));
+    PANNIER_TRY(const FileSource bundle, FileSource::Open(path).WithContext(Printable(path)));
+    PANNIER_TRY(OutputFile out, OutputFile::Create(target, &bundle).WithContext(Printable(target)));
+    PANNIER_CHECK_OK(RestoreFile(bundle, arch, out).WithContext(Printable(path)));
     return out;
   };
-  auto run = [&]() -> Status {
-    PANNIER_TRY(OutputFile out, restore());
-    return out.Commit();  // now that the bundle is closed: Windows replaces no file that is open or mapped
-  };
-  return run().WithContext(Printable(path));
+  PANNIER_TRY(OutputFile out, restore());
+  // Now that the bundle is closed: Windows replaces no file that is open or mapped.
+  return out.Commit().WithContext(Printable(target));
 }
 
 }  // namespace pannier

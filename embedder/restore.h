@@ -23,6 +23,9 @@ struct HostPlace {
   std::uint64_t target = 0;
 };
 
+// A status of writing to `out`, with its target's name where that is not the bundle's own, which is the caller's to add.
+Status NamingTarget(Status status, const FileSource& bundle, const OutputFile& out);
+
 // Writes the host of the bundle in `bytes` into `out`, which is made long enough and committed by the caller. kHostChanged with the
 // reason when strip or a signer changed the bundle so that the undo record no longer fits.
 Status RestoreHost(const FileSource& source, ByteView bytes, const BundleReader& reader, const HostPlace& place, OutputFile& out);

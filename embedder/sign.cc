@@ -11,6 +11,7 @@
 #include "embedder/fat_bundle.h"
 #include "embedder/opened_bundle.h"
 #include "embedder/private_key.h"
+#include "embedder/restore.h"
 #include "embedder/system.h"
 #include "src/base64.h"
 #include "src/derived.h"
@@ -146,22 +147,25 @@ Status SignWritten(OutputFile& out, std::uint64_t base, std::uint64_t size, cons
 
 Status SignFile(const std::string& path, const std::string& target, std::string_view arch, const Signer& signer, unsigned threads) {
   const auto sign = [&]() -> Result<OutputFile> {
-    PANNIER_TRY(const FileSource source, FileSource::Open(path));
-    PANNIER_TRY(const std::vector<Range> bundles, BundlesIn(source, arch));
-    PANNIER_TRY(OutputFile out, OutputFile::Create(target, &source));
-    PANNIER_CHECK_OK(out.Truncate(source.size()));
-    PANNIER_CHECK_OK(out.CopyFrom(source, 0, 0, source.size()));
-    for (const Range& bundle : bundles) PANNIER_CHECK_OK(SignWritten(out, bundle.offset, bundle.size, signer));
-    PANNIER_CHECK_OK(source.CheckUnchanged());
+    const std::string name = Printable(path);
+    PANNIER_TRY(const FileSource source, FileSource::Open(path).WithContext(name));
+    PANNIER_TRY(const std::vector<Range> bundles, BundlesIn(source, arch).WithContext(name));
+    PANNIER_TRY(OutputFile out, OutputFile::Create(target, &source).WithContext(Printable(target)));
+    const auto write = [&]() -> Status {
+      PANNIER_CHECK_OK(out.Truncate(source.size()));
+      PANNIER_CHECK_OK(out.CopyFrom(source, 0, 0, source.size()));
+      for (const Range& bundle : bundles) PANNIER_CHECK_OK(SignWritten(out, bundle.offset, bundle.size, signer));
+      return {};
+    };
+    PANNIER_CHECK_OK(NamingTarget(write(), source, out).WithContext(name));
+    PANNIER_CHECK_OK(source.CheckUnchanged().WithContext(name));
     // What is copied is what was there: damage in the bundle shows here, too.
-    PANNIER_CHECK_OK(CheckWhole(out.fd(), source.size(), threads));
+    PANNIER_CHECK_OK(NamingTarget(CheckWhole(out.fd(), source.size(), threads), source, out).WithContext(name));
     return out;
   };
-  const auto run = [&]() -> Status {
-    PANNIER_TRY(OutputFile out, sign());
-    return out.Commit();  // now that the bundle is closed: Windows replaces no file that is open or mapped
-  };
-  return run().WithContext(Printable(path));
+  PANNIER_TRY(OutputFile out, sign());
+  // Now that the bundle is closed: Windows replaces no file that is open or mapped.
+  return out.Commit().WithContext(Printable(target));
 }
 
 Result<std::string> SignDetached(const std::string& path, const std::string& key_path, unsigned threads) {

@@ -12,8 +12,9 @@
 
 namespace pannier {
 
-// To be called first: what is written to stdout arrives byte for byte, and a file that grows beyond the user's limit is an error
-// with a message, not the end of the process.
+// To be called first: what is written to stdout arrives byte for byte, and what would end the process without a word is an error
+// with a message: a file that grows beyond the user's limit, a mapped one that was cut off or cannot be read. Other signals
+// end it as ever, but no temporary file is left.
 void PrepareProcess();
 
 // The arguments, the program's name first; in UTF-8 on Windows.

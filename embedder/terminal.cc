@@ -4,8 +4,10 @@
 #include <fmt/format.h>
 
 #include <array>
+#include <cerrno>
 #include <cstdio>
 
+#include "embedder/file_source.h"
 #include "embedder/system.h"
 
 namespace pannier {
@@ -20,6 +22,11 @@ std::string HumanSize(std::uint64_t bytes) {
     ++unit;
   }
   return value < 100 ? fmt::format("{:.1f} {}", value, kUnits[unit]) : fmt::format("{:.0f} {}", value, kUnits[unit]);
+}
+
+Status FlushStdout() {
+  if (std::fflush(stdout) != 0) return SystemError("stdout", errno);
+  return std::ferror(stdout) == 0 ? Status() : SystemError("stdout", EIO);
 }
 
 Progress::Progress(std::string_view action, std::uint64_t total, bool wanted)

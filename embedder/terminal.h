@@ -8,10 +8,15 @@
 #include <string>
 #include <string_view>
 
+#include "src/result.h"
+
 namespace pannier {
 
 // "428 KiB", "1.5 GiB"; exact below 10,000 bytes: "4247 B".
 std::string HumanSize(std::uint64_t bytes);
+
+// To be called at the end: what was printed to stdout may be kept back until then, and not arrive.
+Status FlushStdout();
 
 // A line on stderr that overwrites itself: bytes done, of all, rate. Shows nothing for the first half second, and never when stderr
 // is not a terminal. Advance may be called from several threads.

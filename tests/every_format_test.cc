@@ -277,5 +277,43 @@ TEST_CASE("a bundle cut off anywhere before the end of its payload is an error")
   }
 }
 
+// In a process of its own, as a page that is mapped beyond the file's end is a signal when it is touched.
+TEST_CASE("a library cut off anywhere is an error at load, or has its whole payload") {
+  const Folder folder;
+  const std::string golden = PANNIER_TEST_DATA "/../golden/";
+  fs::copy_file(golden + "v1-elf64-little.so", folder / "small.so");
+  fs::copy_file(golden + "v1-file-only.so", folder / "file-only.so");
+  MustEmbed(HostOf("linux-x86_64"), Artifacts(), folder / "large.so");
+  for (const auto& [name, step] :
+       std::vector<std::pair<std::string, std::uint64_t>>{{"small.so", 1}, {"file-only.so", 1}, {"large.so", 499}}) {
+    const std::string path = folder / name;
+    const std::uint64_t whole = fs::file_size(path);
+    const ChildOutcome outcome = InChild([&]() -> std::string {
+      LoadOptions options;
+      options.check = Check::kFull;
+      std::uint64_t loaded = 0;
+      std::uint64_t refused = 0;
+      for (std::uint64_t size = whole;; size -= step) {
+        fs::resize_file(path, size);
+        try {
+          const Bundle bundle = LoadBundle(path, options);
+          for (const TensorView& tensor : bundle.params()) (void)tensor.data();
+          bundle.CheckDigests();
+          ++loaded;
+        } catch (const Error& error) {
+          if (error.code() == ErrorCode::kLoadFailed && size == whole) return "not here";
+          ++refused;
+        }
+        if (size < step) return std::to_string(loaded) + " loaded, " + std::to_string(refused) + " refused";
+      }
+    });
+    if (outcome.text == "not here") SKIP("the golden bundles are another machine's");
+    CAPTURE(name, fs::file_size(path), outcome.text);
+    CHECK(outcome.signal == 0);
+    CHECK(outcome.text.find(" refused") != std::string::npos);
+    CHECK_FALSE(outcome.text.starts_with("0 loaded"));
+  }
+}
+
 }  // namespace
 }  // namespace pannier
