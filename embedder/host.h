@@ -22,7 +22,8 @@ struct HostOptions {
 
 class Host {
  public:
-  // `path` and `bytes` are the same file. kUnsupported: it is no host for a payload; the message says why and what to do.
+  // `path` and `bytes` are the same file, which LIEF reads, too. An empty path: bytes that are in no file, seen by our own reader
+  // alone. kUnsupported: it is no host for a payload; the message says why and what to do.
   static Result<std::unique_ptr<Host>> Open(const std::string& path, ByteView bytes, const HostOptions& options);
 
   virtual ~Host() = default;

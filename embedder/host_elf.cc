@@ -1,4 +1,4 @@
-// An ELF library as a Host: modelled by LIEF, placed and planned by plan_elf.
+// An ELF library as a Host: read by our own reader, checked against LIEF's, placed and planned by plan_elf.
 #include <memory>
 #include <utility>
 
@@ -29,7 +29,8 @@ class ElfHost : public Host {
 }  // namespace
 
 Result<std::unique_ptr<Host>> OpenElfHost(const std::string& path, ByteView bytes, const HostOptions& /*options*/) {
-  PANNIER_TRY(HostModel model, ModelElfHost(path, bytes));
+  PANNIER_TRY(HostModel model, ReadElfHost(bytes));
+  if (!path.empty()) PANNIER_CHECK_OK(CompareWithLief(path, model));
   PANNIER_TRY(ElfPlacement placement, PlaceElfPayload(model));
   return std::unique_ptr<Host>(std::make_unique<ElfHost>(std::move(model), std::move(placement)));
 }

@@ -1,17 +1,16 @@
-// The one door to LIEF: a host file in, a HostModel out. No name of LIEF's passes it.
+// LIEF's ELF parser as a second reader: both must see the same library, and it adds what it alone knows.
 #ifndef PANNIER_EMBEDDER_LIEF_ADAPTER_H_
 #define PANNIER_EMBEDDER_LIEF_ADAPTER_H_
 
 #include <string>
 
 #include "embedder/host_model.h"
-#include "src/bytes.h"
 #include "src/result.h"
 
 namespace pannier {
 
-// `path` names the file whose bytes are given (LIEF reads it itself); the model borrows the bytes.
-Result<HostModel> ModelElfHost(const std::string& path, ByteView bytes);
+// `path` names the file that `model` was read from (LIEF reads it itself). Fills in relocation_reach.
+Status CompareWithLief(const std::string& path, HostModel& model);
 
 }  // namespace pannier
 
