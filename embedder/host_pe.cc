@@ -34,7 +34,7 @@ Result<std::unique_ptr<Host>> OpenPeHost(const std::string& path, ByteView bytes
   PANNIER_TRY(model.sections, pe::ParseSections(bytes, model.header));
   PANNIER_CHECK_OK(pe::CheckSectionsInFile(model.sections, bytes.size()));
   PANNIER_TRY(PePlacement placement, PlacePePayload(model, options));
-  if (!path.empty()) PANNIER_CHECK_OK(CompareWithLief(path, model));
+  if (!path.empty()) PANNIER_CHECK_OK(CompareWithLief(model));
   return std::unique_ptr<Host>(std::make_unique<PeHost>(std::move(model), std::move(placement)));
 }
 

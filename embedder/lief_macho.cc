@@ -5,6 +5,7 @@
 #include <LIEF/logging.hpp>
 #include <algorithm>
 #include <memory>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -80,17 +81,27 @@ Status CompareSymbols(Binary& binary, const MachOHost& host) {
   return {};
 }
 
+// Until 0.12 with a name for the bytes.
+template <typename Parser>
+auto Parse(const std::vector<std::uint8_t>& bytes) {
+  const auto config = LIEF::MachO::ParserConfig::quick();
+  if constexpr (requires { Parser::parse(bytes, config); }) {
+    return Parser::parse(bytes, config);
+  } else {
+    return Parser::parse(bytes, std::string(), config);
+  }
+}
+
 }  // namespace
 
-Status CompareWithLief(const std::string& path, const MachOHost& host) {
+Status CompareWithLief(const MachOHost& host) {
   LIEF::logging::disable();
-  const auto file = LIEF::MachO::Parser::parse(path, LIEF::MachO::ParserConfig::quick());
+  // ReadMachOHost has seen that the file holds them.
+  const ByteView commands = *host.bytes.Slice(0, host.header.commands_end());
+  const auto file = Parse<LIEF::MachO::Parser>({commands.begin(), commands.end()});
   // LIEF gives up on files that are newer than it is; what our reader takes is checked in full by it.
   if (file == nullptr) return {};
   for (auto& binary : *file) {
-    const auto& header = binary.header();
-    if (static_cast<std::uint32_t>(header.cpu_type()) != host.header.cpu_type || header.cpu_subtype() != host.header.cpu_subtype)
-      continue;
     PANNIER_CHECK_OK(CompareSegments(binary, host));
     PANNIER_CHECK_OK(CompareLibraries(binary, host));
     return CompareSymbols(binary, host);

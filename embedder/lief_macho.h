@@ -2,16 +2,14 @@
 #ifndef PANNIER_EMBEDDER_LIEF_MACHO_H_
 #define PANNIER_EMBEDDER_LIEF_MACHO_H_
 
-#include <string>
-
 #include "embedder/plan_macho.h"
 #include "src/result.h"
 
 namespace pannier {
 
-// `path` names the file that the host is (or is a slice of). An error when LIEF sees other segments, sections, libraries or
-// symbols: then one of the two readers is wrong, and the file is left alone.
-Status CompareWithLief(const std::string& path, const MachOHost& host);
+// An error when LIEF sees other segments, sections, libraries or symbols: then one of the two readers is wrong, and the file is
+// left alone. LIEF is given header and load commands alone, since they are all that is compared.
+Status CompareWithLief(const MachOHost& host);
 
 }  // namespace pannier
 

@@ -4,6 +4,8 @@
 #include <LIEF/PE.hpp>
 #include <LIEF/logging.hpp>
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "embedder/lief_support.h"
 #include "src/text.h"
@@ -29,11 +31,14 @@ Status CompareSections(Binary& binary, const PeModel& model) {
 
 }  // namespace
 
-Status CompareWithLief(const std::string& path, const PeModel& model) {
+Status CompareWithLief(const PeModel& model) {
   LIEF::logging::disable();
-  const std::unique_ptr<LIEF::PE::Binary> binary = LIEF::PE::Parser::parse(path);
-  if (binary == nullptr) return Malformed("pe: LIEF cannot parse it");
   const pe::Header& header = model.header;
+  // Placement has seen that the file holds them.
+  const ByteView headers = *model.bytes.Slice(0, header.headers_size);
+  const std::unique_ptr<LIEF::PE::Binary> binary =
+      LIEF::PE::Parser::parse(std::vector<std::uint8_t>(headers.begin(), headers.end()));
+  if (binary == nullptr) return Malformed("pe: LIEF cannot parse it");
   const auto& optional = binary->optional_header();
   PANNIER_CHECK_OK(CheckAgreement("pe header", header.signature_offset, binary->dos_header().addressof_new_exeheader()));
   PANNIER_CHECK_OK(CheckAgreement("number of sections", header.section_count, binary->header().numberof_sections()));

@@ -1,16 +1,15 @@
-// The door to LIEF for PE: does LIEF see the same headers in a file as we do?
+// The door to LIEF for PE: does LIEF see the same headers as we do?
 #ifndef PANNIER_EMBEDDER_LIEF_PE_H_
 #define PANNIER_EMBEDDER_LIEF_PE_H_
-
-#include <string>
 
 #include "src/pe_model.h"
 #include "src/result.h"
 
 namespace pannier {
 
-// `path` names the file that the model was made from (LIEF reads it itself).
-Status CompareWithLief(const std::string& path, const PeModel& model);
+// LIEF is given the headers alone, since they are all that is compared: its readers of imports, exports and resources believe
+// counts that a damaged file tells, and ask for the memory.
+Status CompareWithLief(const PeModel& model);
 
 }  // namespace pannier
 

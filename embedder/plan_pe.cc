@@ -338,20 +338,6 @@ void EditSymbols(const PeModel& host, const PePlacement& placement, std::size_t 
   }
 }
 
-// Tables that a damaged file has one over the other, or over a piece's end.
-Status CheckEdits(const EditPlan& plan) {
-  std::uint64_t end = 0;
-  for (const Edit& edit : plan.edits) {
-    const bool is_within_piece = std::any_of(plan.pieces.begin(), plan.pieces.end(), [&](const Piece& piece) {
-      return edit.offset >= piece.host_offset && FitsWithin(edit.offset - piece.host_offset, edit.bytes.size(), piece.size);
-    });
-    if (edit.offset < end || !is_within_piece)
-      return Malformed(StrCat("found ", edit.bytes.size(), " bytes of a table at ", Hex(edit.offset), " within another"));
-    end = edit.offset + edit.bytes.size();
-  }
-  return {};
-}
-
 }  // namespace
 
 Result<PePlacement> PlacePePayload(const PeModel& host, const HostOptions& options) {
@@ -402,7 +388,6 @@ Result<EditPlan> PlanPe(const PeModel& host, const PePlacement& placement, const
   EditDebugDirectory(host, places, edits);
   EditSymbols(host, placement, groups.size(), edits);
   plan.edits = edits.Take();
-  PANNIER_CHECK_OK(CheckEdits(plan));
   plan.image = PeImage(after, placement.first_section + groups.size(), placement.anchor_address, payload_size);
   return plan;
 }

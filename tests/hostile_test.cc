@@ -14,6 +14,7 @@
 #include <string_view>
 #include <vector>
 
+#include "embedder/embed.h"
 #include "embedder/manifest_builder.h"
 #include "embedder/opened_bundle.h"
 #include "embedder/restore.h"
@@ -535,6 +536,57 @@ TEST_CASE("restore trusts the manifest, not the undo record") {
   }
   WriteFile(folder / "good.so", good);
   CHECK(Restore(folder / "good.so", folder / "out.so").ok());
+}
+
+// A golden bundle's host, to be damaged.
+std::string GoldenHost(const std::string& name) {
+  const TemporaryDirectory folder;
+  REQUIRE(Restore(PANNIER_TEST_DATA "/../golden/" + name, folder / "host").ok());
+  return ReadFile(folder / "host");
+}
+
+// What embedding into the damaged host answers; nothing may be left behind.
+Status EmbedInto(const std::string& host) {
+  const TemporaryDirectory folder;
+  WriteFile(folder / "host", host);
+  WriteFile(folder / "graph", "{}");
+  const Result<EmbedSummary> summary = Embed(folder / "host", {{"graph", folder / "graph"}}, folder / "bundle", {});
+  CHECK(folder.List() == (summary.ok() ? Names{"bundle", "graph", "host"} : Names{"graph", "host"}));
+  return summary.status();
+}
+
+TEST_CASE("hosts whose tables contradict one another") {
+  struct HostDamage {
+    std::string name;
+    void (*change)(std::uint8_t* host);
+    std::string message;  // what it contains
+  };
+  constexpr std::size_t kDynamic = 4;  // program headers of v1-elf64-little's host
+  constexpr std::size_t kNote = 5;
+  constexpr std::size_t kSymbols = 10;  // a section
+  const std::vector<HostDamage> damages = {
+      {"nothing", [](std::uint8_t*) {}, ""},
+      {"PT_DYNAMIC that leads out of the file", [](std::uint8_t* host) { Put64(host + ProgramHeader(kDynamic) + 8, 0x100000); },
+       "dynamic section: found 176 bytes at 0x100000, expected a range within the file's "},
+      // The note has to slide, and its program header with it; read as a symbol that one stands for the note's section.
+      {"a symbol table over the program headers",
+       [](std::uint8_t* host) {
+         Put32(host + ProgramHeader(kNote) + 4, 0x00010003);
+         std::uint8_t* const symbols = host + LoadInteger<std::uint64_t>(host + 40, ByteOrder::kLittle) + kSymbols * 64;
+         Put64(symbols + kSectionOffset, ProgramHeader(kNote));
+         Put64(symbols + kSectionSize, 24);
+       },
+       "bytes of a table at "},
+  };
+  for (const HostDamage& damage : damages) {
+    CAPTURE(damage.name);
+    std::string host = GoldenHost("v1-elf64-little.so");
+    damage.change(reinterpret_cast<std::uint8_t*>(host.data()));
+    const Status status = EmbedInto(host);
+    CAPTURE(status.message());
+    CHECK(status.code() == (damage.message.empty() ? ErrorCode::kOk : ErrorCode::kMalformed));
+    CHECK(status.message().find(damage.message) != std::string::npos);
+  }
 }
 
 bool Verifies(const std::string& path) {

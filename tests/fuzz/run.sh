@@ -2,7 +2,8 @@
 # Fuzzes: builds the targets with clang, runs each in turn, and says what it cost and what was found.
 #
 # usage: tests/fuzz/run.sh [SECONDS] [TARGET...]    each target (default: all) for so many seconds (default: 60)
-#        tests/fuzz/run.sh --keep [TARGET...]       what was learned, as little of it as covers as much, becomes corpus/TARGET.tar.xz
+#        tests/fuzz/run.sh --keep [TARGET...]       what was learned, as little of it as covers as much, becomes
+#                                                   tests/fuzz/corpus/TARGET.tar.xz
 #
 # Inputs that end a target are kept in build/fuzz/findings/TARGET; the exit status is then 1. All other inputs that reached
 # something new are in build/fuzz/corpus/TARGET, and later runs begin with them.
@@ -73,15 +74,17 @@ count_processor_milliseconds() {
   processor_milliseconds=$(awk 'NR == 2 { gsub(/[ms]/, " "); printf "%d", 1000 * (60 * ($1 + $3) + $2 + $4) }' "$scratch/times")
 }
 
+# What reaches something that the seeds, which are made anew each time, do not.
 keep() {
-  local target
+  local target seed
   mkdir -p "$kept"
   for target in "$@"; do
     prepare "$target"
     rm -rf "$scratch/merged"
-    mkdir "$scratch/merged"
-    fuzz "$target" -merge=1 "$scratch/merged" "$build/corpus/$target" "$build/seeds/$target" >"$scratch/merge.log" 2>&1 ||
-      { tail -n 20 "$scratch/merge.log" >&2; fail "$target: cannot be merged; see findings first"; }
+    cp -r "$build/seeds/$target" "$scratch/merged"
+    fuzz "$target" -merge=1 "$scratch/merged" "$build/corpus/$target" >"$scratch/merge.log" 2>&1 ||
+      { tail -n 20 "$scratch/merge.log" >&2; fail "$target: cannot be merged; see to its findings first"; }
+    for seed in "$build/seeds/$target"/*; do rm "$scratch/merged/${seed##*/}"; done
     tar -C "$scratch/merged" --sort=name --owner=0 --group=0 --numeric-owner --mtime=@0 -cf - . | xz -9e >"$kept/$target.tar.xz"
     printf '%-16s %6d inputs, %8d bytes packed\n' "$target" "$(find "$scratch/merged" -type f | wc -l)" \
       "$(stat -c %s "$kept/$target.tar.xz")"

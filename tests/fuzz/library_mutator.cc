@@ -1,4 +1,5 @@
-// Mutations of a bundle for libFuzzer: fields of its headers, tables and chunks change, then its digests are mostly made right.
+// Mutations of libraries and bundles for libFuzzer: fields of headers, tables and chunks change; then digests are mostly made
+// right.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -8,9 +9,11 @@
 #include <vector>
 
 #include "src/bundle_reader.h"
+#include "src/elf_file.h"
 #include "src/format.h"
 #include "src/macho_file.h"
 #include "src/payload.h"
+#include "src/pe_file.h"
 #include "tests/fuzz/bundle_sealer.h"
 
 extern "C" std::size_t LLVMFuzzerMutate(std::uint8_t* data, std::size_t size, std::size_t max_size);
@@ -62,6 +65,69 @@ class Mutator {
   }
 
   void FindInLibrary(ByteView file) {
+    switch (DetectFormat(file)) {
+      case FileFormat::kElf:
+        FindInElf(file);
+        break;
+      case FileFormat::kMachO:
+        FindInMachO(file);
+        break;
+      case FileFormat::kPe:
+        FindInPe(file);
+        break;
+      default:
+        break;
+    }
+    FindInBundle(file);
+  }
+
+  void AddRange(ByteView file, std::uint64_t offset, std::uint64_t size, int weight) {
+    if (const auto bytes = file.Slice(offset, size)) Add(*bytes, weight);
+  }
+
+  void FindInElf(ByteView file) {
+    Result<elf::Header> header = elf::ParseHeader(file);
+    if (!header.ok()) return;
+    AddRange(file, header->segment_offset, std::uint64_t{header->segment_count} * header->segment_entry_size(), 3);
+    const Result<std::vector<elf::Segment>> segments = elf::ParseSegments(file, *header);
+    if (segments.ok()) {
+      for (const elf::Segment& segment : *segments) {
+        if (segment.type != elf::kSegmentLoad)
+          AddRange(file, segment.offset, segment.filesz, segment.type == elf::kSegmentDynamic ? 2 : 1);
+      }
+    }
+    const Result<std::vector<elf::Section>> sections = elf::ParseSections(file, *header);
+    if (!sections.ok()) return;
+    AddRange(file, header->section_offset, std::uint64_t{header->section_count} * header->section_entry_size(), 3);
+    for (const elf::Section& section : *sections) {
+      if (section.has_bytes() && !section.name.empty() && section.name.substr(0, 4) != ".tvm")
+        AddRange(file, section.offset, section.size, 1);
+    }
+  }
+
+  void FindInMachO(ByteView file) {
+    const Result<macho::Header> header = macho::ParseHeader(file);
+    if (!header.ok()) return;
+    AddRange(file, 0, header->commands_end(), 6);
+    const Result<std::vector<macho::Command>> commands = macho::ParseCommands(file, *header);
+    if (!commands.ok()) return;
+    for (const macho::Command& command : *commands) {
+      Add(command.bytes, 1);
+      const bool is_fixups = command.type == macho::kChainedFixups || command.type == macho::kCodeSignature;
+      if (is_fixups && command.bytes.size() >= 16)
+        AddRange(file, *command.bytes.Read<std::uint32_t>(8), *command.bytes.Read<std::uint32_t>(12), 2);
+    }
+  }
+
+  void FindInPe(ByteView file) {
+    const Result<pe::Header> header = pe::ParseHeader(file);
+    if (!header.ok()) return;
+    AddRange(file, header->signature_offset, header->section_table_end() - header->signature_offset, 4);
+    AddRange(file, header->section_table_offset(), header->section_table_end() - header->section_table_offset(), 4);
+    AddRange(file, header->symbol_offset, std::uint64_t{header->symbol_count} * pe::kSymbolSize, 1);
+  }
+
+  void FindInBundle(ByteView file) {
     const Result<Payload> payload = FindPayload(file);
     if (!payload.ok()) return;
     Add(ByteView(payload->anchor.data(), Anchor::kSize), 1);
