@@ -68,6 +68,8 @@ const DynamicEntry* FindPointer(const HostModel& host, std::uint64_t address) {
     if (found != nullptr) return nullptr;  // two tags, one address: more than we know
     found = &entry;
   }
+  const auto is_same = [found](const DynamicEntry& entry) { return entry.tag == found->tag; };
+  if (found != nullptr && std::count_if(host.dynamic.begin(), host.dynamic.end(), is_same) > 1) return nullptr;  // and so is this
   return found;
 }
 

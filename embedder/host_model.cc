@@ -11,6 +11,7 @@ namespace {
 
 constexpr std::uint8_t kSectionSymbol = 3;  // STT_SECTION
 constexpr std::uint8_t kThreadLocal = 6;    // STT_TLS: its value is no address
+constexpr std::size_t kMaxDynamicEntries = 10'000;
 
 // A number as wide as the file's addresses.
 std::optional<std::uint64_t> ReadWord(const HostModel& model, std::uint64_t offset) {
@@ -32,8 +33,21 @@ Status ReadDynamicEntries(HostModel& model) {
     const std::uint64_t offset = segment->offset + at;
     model.dynamic.push_back({*ReadWord(model, offset), *ReadWord(model, offset + word), offset});
     if (model.dynamic.back().tag == 0) break;
+    if (model.dynamic.size() == kMaxDynamicEntries)
+      return {ErrorCode::kUnsupported, StrCat("dynamic section: found ", kMaxDynamicEntries, " entries, expected fewer")};
   }
   return {};
+}
+
+// Every mapped byte is digested, segment by segment.
+Status CheckMappedOnce(const HostModel& model) {
+  std::uint64_t mapped = 0;
+  for (const elf::Segment& segment : model.segments) {
+    if (segment.type == elf::kSegmentLoad) mapped += segment.filesz;  // of ranges within the file, of fewer than 2^16: no overflow
+  }
+  if (mapped / 2 <= model.bytes.size()) return {};
+  return Malformed(StrCat("program headers: found ", mapped, " bytes mapped of a file of ", model.bytes.size(),
+                          ", expected at most twice as many"));
 }
 
 Status ReadSymbols(HostModel& model, std::uint32_t table_type) {
@@ -71,6 +85,7 @@ Result<HostModel> ReadElfHost(ByteView bytes) {
   PANNIER_TRY(model.segments, elf::ParseSegments(bytes, model.header));
   PANNIER_TRY(model.sections, elf::ParseSections(bytes, model.header));
   PANNIER_CHECK_OK(elf::CheckSegmentsInFile(model.segments, bytes.size()));
+  PANNIER_CHECK_OK(CheckMappedOnce(model));
   // Then the numbers of sections are elsewhere than in the header, where LIEF does not look.
   if (model.sections.size() >= elf::kReservedSectionNumbers) {
     return Status(ErrorCode::kUnsupported, StrCat("sections: found ", model.sections.size(), ", expected fewer than ",

@@ -22,6 +22,8 @@ namespace pannier {
 namespace {
 
 constexpr std::size_t kMaxLines = 100;
+constexpr flatbuffers::uoffset_t kMaxDerived = 16;  // each may need a pass over the file
+constexpr std::uint64_t kMaxPasses = 3;             // segments may share pages, so spans may share bytes
 constexpr std::uint32_t kNoTensor = UINT32_MAX;
 
 // Bytes with a digest of their own.
@@ -69,7 +71,7 @@ class Verifier {
 
   Status File() {
     CheckEnds();
-    AddDerived();
+    PANNIER_CHECK_OK(AddDerived());
     PANNIER_CHECK_OK(AddHost());
     PANNIER_CHECK_OK(AddArtifacts());
     AddParts([](const format::Part&) { return true; });
@@ -175,14 +177,17 @@ class Verifier {
   }
 
   // A checksum lies within the host's bytes; a signature in a place of its own.
-  void AddDerived() {
+  Status AddDerived() {
     const auto* list = reader_.manifest().derived();
-    if (list == nullptr) return;
+    if (list == nullptr) return {};
+    if (list->size() > kMaxDerived)
+      return Malformed(StrCat("manifest: found ", list->size(), " derived ranges, expected at most ", kMaxDerived));
     for (const format::Derived* entry : *list) {
       const ByteView parameters =
           entry->parameters() == nullptr ? ByteView() : ByteView(entry->parameters()->data(), entry->parameters()->size());
       derived_.push_back({entry->kind(), entry->offset(), entry->size(), parameters, DerivedName(entry->kind())});
     }
+    return {};
   }
 
   Status AddContent(const ChunkedContent& content, std::uint32_t label, std::uint32_t tensor = kNoTensor) {
@@ -273,6 +278,7 @@ class Verifier {
   }
 
   Status CompareAll() {
+    PANNIER_CHECK_OK(CheckPasses());
     // Until a group holds this much, or so many: pages are given back in one go, since each time interrupts all processors that
     // this process runs on.
     constexpr std::uint64_t kGroupBytes = 2 << 20;
@@ -304,6 +310,14 @@ class Verifier {
       covered_.push_back({OffsetOf(item.bytes), item.bytes.size()});
     }
     return {};
+  }
+
+  // Tables of a few bytes each could ask for endless digests of the same bytes otherwise.
+  Status CheckPasses() const {
+    std::uint64_t total = 0;
+    for (const Checked& item : checked_) total += item.bytes.size();  // of ranges of memory that is there: cannot overflow
+    if (total / kMaxPasses <= file_.bytes().size()) return {};
+    return Malformed(StrCat("layout: found digests of ", total, " bytes in a file of ", file_.bytes().size()));
   }
 
   // Those of checked_[first..last) whose digest is another, with that.
