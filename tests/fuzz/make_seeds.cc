@@ -59,6 +59,8 @@ class SeedMaker {
       for (const CodecChoice codec : {CodecChoice::kStore, CodecChoice::kZstd, CodecChoice::kPlanes}) PutEmbedded(host, codec);
     }
     MakeChunks();
+    Put("decoded_cache", {"sound", {'\0', '\0', '\0'}});
+    Put("decoded_cache", {"changed", {'\7', '\0', '\0', '\200', '\0', '\1', '\1'}});
     Put("params", {"empty", BuildParams({})});
     Put("params",
         {"types", BuildParams({{Pattern(8, 1)}, {Pattern(6, 2), {2, 16, 1}}, {"", {0, 8, 1}}, {Pattern(64, 3), {5, 64, 2}}})});

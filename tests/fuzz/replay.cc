@@ -5,6 +5,7 @@
 #include <cstring>
 #include <filesystem>
 #include <memory>
+#include <new>
 #include <string>
 #include <vector>
 
@@ -25,7 +26,19 @@ std::vector<std::string> FilesOf(const std::string& path) {
   return files;
 }
 
+// What no input of such a size may ask for at a time.
+constexpr std::size_t kLargestAllocation = 128 << 20;
+
 }  // namespace
+
+void* operator new(std::size_t size) {
+  pannier::Require(size <= kLargestAllocation, "a small file asks for little memory");
+  void* const memory = std::malloc(std::max<std::size_t>(size, 1));
+  if (memory == nullptr) throw std::bad_alloc();
+  return memory;
+}
+void operator delete(void* memory) noexcept { std::free(memory); }
+void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
 
 int main(int argc, char** argv) {
   std::size_t count = 0;
