@@ -17,6 +17,7 @@ namespace {
 constexpr std::size_t kMaxOwnSections = 32;  // further artifacts share .tvm.ext
 constexpr std::uint64_t kMaxSectionCount = 96;
 constexpr std::uint64_t kPage = 4096;
+constexpr std::uint64_t kLargestPage = 2 << 20;  // the payload is a multiple of the sections' alignment
 constexpr std::uint64_t kSector = 512;
 constexpr std::uint64_t kMaxImageSize = 0x77000000;
 constexpr std::uint32_t kPayloadCharacteristics = pe::kInitializedData | pe::kSectionReadable;
@@ -37,6 +38,8 @@ Status CheckHeaders(const PeModel& host) {
     return Refuse(StrCat("section alignment: found ", header.section_alignment,
                          ", expected at least 4096; such files are mapped as they are, without room for more sections"));
   }
+  if (header.section_alignment > kLargestPage)
+    return Refuse(StrCat("section alignment: found ", header.section_alignment, ", expected at most ", kLargestPage));
   const bool aligned = IsPowerOfTwo(header.section_alignment) && IsPowerOfTwo(header.file_alignment) &&
                        header.file_alignment >= kSector && header.file_alignment <= header.section_alignment;
   if (!aligned) {

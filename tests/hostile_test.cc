@@ -700,6 +700,20 @@ TEST_CASE("a dynamic section of more entries than any library has") {
   }
 }
 
+TEST_CASE("a section of absurd alignment stays where it is, since the bundle would be as large") {
+  std::string host = GoldenHost("v1-elf64-little.so");
+  auto* const bytes = reinterpret_cast<std::uint8_t*>(host.data());
+  constexpr std::size_t kGnuHash = 2;  // a section
+  constexpr std::size_t kAlign = 48;
+  std::uint8_t* const header = bytes + LoadInteger<std::uint64_t>(bytes + 40, ByteOrder::kLittle) + kGnuHash * 64;
+  const auto place = [&](std::uint64_t align) {
+    Put64(header + kAlign, align);
+    return *PlaceElfPayload(*ReadElfHost(ByteView(bytes, host.size())));
+  };
+  CHECK(place(4096).is_mapped);
+  CHECK(place(8192).why_not_mapped == ".gnu.hash follows the program headers and cannot be moved");
+}
+
 TEST_CASE("a table stays if its tag comes twice") {
   std::string host = GoldenHost("v1-elf64-little.so");
   auto* const bytes = reinterpret_cast<std::uint8_t*>(host.data());

@@ -34,6 +34,8 @@ inline const std::vector<ArtifactInput>& SmallArtifacts() {
 }
 
 inline void RequireSoundPlan(const EditPlan& plan, std::uint64_t host_size) {
+  constexpr std::uint64_t kLargestGrowth = 8 << 20;
+  Require(plan.file_size <= host_size + kLargestGrowth, "a small payload makes a host a little larger");
   std::uint64_t host_end = 0;
   std::uint64_t bundle_end = 0;
   for (const Piece& piece : plan.pieces) {
