@@ -16,6 +16,9 @@
 namespace pannier {
 namespace {
 
+constexpr std::size_t kPayloadSizeInAnchor = 16;
+constexpr std::size_t kManifestOffsetInAnchor = 24;
+constexpr std::size_t kManifestSizeInAnchor = 32;
 constexpr std::size_t kManifestDigestInAnchor = 64;
 constexpr std::size_t kDigestInChunkRecord = 16;
 constexpr std::size_t kDigestInSpanRecord = 24;
@@ -59,7 +62,7 @@ class Sealer {
     }
   }
 
-  void Library(ByteView file);
+  void Bundle(ByteView file, const Payload& payload);
 
  private:
   void Manifest(ByteView file, const Payload& payload, const format::Manifest& manifest);
@@ -83,6 +86,11 @@ bool IsAligned(ByteView bytes) { return reinterpret_cast<std::uintptr_t>(bytes.d
 
 flatbuffers::Verifier MakeVerifier(ByteView bytes) {
   return {bytes.data(), bytes.size(), 8, static_cast<flatbuffers::uoffset_t>(bytes.size() / 8 + 1)};
+}
+
+const format::Manifest* VerifiedManifest(ByteView bytes) {
+  flatbuffers::Verifier verifier = MakeVerifier(bytes);
+  return IsAligned(bytes) && format::VerifyManifestBuffer(verifier) ? format::GetManifest(bytes.data()) : nullptr;
 }
 
 // Host digests cover derived bytes as zeroes.
@@ -163,27 +171,41 @@ void Sealer::Manifest(ByteView file, const Payload& payload, const format::Manif
   }
 }
 
-void Sealer::Library(ByteView file) {
-  const Result<Payload> payload = FindPayload(file);
-  if (!payload.ok()) return;
-  const ByteView anchor = payload->anchor;
-  const auto manifest = payload->Find(kManifestSection, LoadInteger<std::uint64_t>(anchor.data() + 24, ByteOrder::kLittle),
-                                      LoadInteger<std::uint64_t>(anchor.data() + 32, ByteOrder::kLittle));
+void Sealer::Bundle(ByteView file, const Payload& payload) {
+  const ByteView anchor = payload.anchor;
+  const auto manifest =
+      payload.Find(kManifestSection, LoadInteger<std::uint64_t>(anchor.data() + kManifestOffsetInAnchor, ByteOrder::kLittle),
+                   LoadInteger<std::uint64_t>(anchor.data() + kManifestSizeInAnchor, ByteOrder::kLittle));
   if (!manifest) return;
-  flatbuffers::Verifier verifier = MakeVerifier(*manifest);
-  if (IsAligned(*manifest) && format::VerifyManifestBuffer(verifier))
-    Manifest(file, *payload, *format::GetManifest(manifest->data()));
+  if (const format::Manifest* sound = VerifiedManifest(*manifest)) Manifest(file, payload, *sound);
   Digest(Mutable(anchor.data() + kManifestDigestInAnchor), *manifest);
+}
+
+void SealLibrary(ByteView file) {
+  const Result<Payload> payload = FindPayload(file);
+  if (payload.ok()) Sealer().Bundle(file, *payload);
 }
 
 }  // namespace
 
 void SealBundle(std::uint8_t* bytes, std::size_t size) {
   const ByteView file(bytes, size);
-  if (!macho::HasFatMagic(file)) return Sealer().Library(file);
+  if (!macho::HasFatMagic(file)) return SealLibrary(file);
   const Result<macho::FatFile> fat = macho::ParseFat(file, size);
   if (!fat.ok()) return;
-  for (const macho::Slice& slice : fat->slices) Sealer().Library(*file.Slice(slice.offset, slice.size));
+  for (const macho::Slice& slice : fat->slices) SealLibrary(*file.Slice(slice.offset, slice.size));
+}
+
+void SealPayload(ByteView file, const Payload& payload) {
+  const auto offset = payload.anchor.Read<std::uint64_t>(kManifestOffsetInAnchor);
+  const auto size = payload.anchor.Read<std::uint64_t>(kManifestSizeInAnchor);
+  const auto bytes = offset && size ? payload.Find(kManifestSection, *offset, *size) : std::nullopt;
+  if (const format::Manifest* manifest = bytes ? VerifiedManifest(*bytes) : nullptr) {
+    const auto* const table = reinterpret_cast<const flatbuffers::Table*>(manifest);
+    if (const std::uint8_t* field = table->GetAddressOf(format::Manifest::VT_PAYLOAD_SIZE))
+      std::memcpy(Mutable(field), payload.anchor.data() + kPayloadSizeInAnchor, sizeof(std::uint64_t));
+  }
+  Sealer().Bundle(file, payload);
 }
 
 const format::TensorTable* VerifiedTensorTable(ByteView bytes) {

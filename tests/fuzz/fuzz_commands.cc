@@ -7,6 +7,7 @@
 #include "embedder/opened_bundle.h"
 #include "embedder/output_file.h"
 #include "embedder/restore.h"
+#include "src/macho_file.h"
 #include "tests/file_fixture.h"
 #include "tests/fuzz/fuzz_support.h"
 
@@ -17,8 +18,8 @@ namespace {
 // As in fuzz_bundle.cc.
 constexpr std::uint64_t kLargest = 4 << 20;
 
-void Extract(const std::string& path) {
-  const Result<OpenedBundle> bundle = OpenedBundle::Open(path);
+void Extract(const std::string& path, const std::string& arch) {
+  const Result<OpenedBundle> bundle = OpenedBundle::Open(path, arch);
   if (!bundle.ok()) return;
   for (std::uint32_t i = 0; i < bundle->reader.artifact_count(); ++i) {
     const format::Artifact& artifact = bundle->reader.artifact(i);
@@ -41,13 +42,16 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   static const bool is_quiet = std::freopen("/dev/null", "w", stdout) != nullptr;
   Require(is_quiet, "freopen");
   memory.Put(ByteView(data, size));
-  for (const bool json : {false, true}) (void)RunInspect(memory.path(), "", {false, json});
-  for (const bool image : {false, true}) (void)RunVerify({memory.path(), image, "", 1}, {true, true});
-  Extract(memory.path());
   const Result<FileSource> source = FileSource::Open(memory.path());
   Require(source.status(), "a file in memory can be opened");
-  Result<OutputFile> out = OutputFile::Create(folder / "restored", nullptr);
-  Require(out.status(), "a file can be made");
-  (void)RestoreFile(*source, "", *out);  // and not committed
+  for (const std::string arch : {"", "arm64"}) {
+    if (!arch.empty() && !macho::HasFatMagic(ByteView(data, size))) break;
+    for (const bool json : {false, true}) (void)RunInspect(memory.path(), arch, {false, json});
+    for (const bool image : {false, true}) (void)RunVerify({memory.path(), image, arch, 1}, {true, true});
+    Extract(memory.path(), arch);
+    Result<OutputFile> out = OutputFile::Create(folder / "restored", nullptr);
+    Require(out.status(), "a file can be made");
+    (void)RestoreFile(*source, arch, *out);  // and not committed
+  }
   return 0;
 }

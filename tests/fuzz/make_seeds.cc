@@ -87,6 +87,13 @@ class SeedMaker {
     WriteFile(scratch_ / "bundle", seed.bytes);
     Result<OpenedBundle> bundle = OpenedBundle::Open(scratch_ / "bundle");
     Require(bundle.status(), "a seed is a bundle");
+    const ByteView payload = bundle->reader.payload().segment;
+    const Anchor& anchor = bundle->reader.anchor();
+    if (const auto head = payload.Slice(0, anchor.manifest_offset + anchor.manifest_size); head && head->size() < 16384) {
+      std::string bytes = ToString(*head);
+      bytes[56] = static_cast<char>(static_cast<unsigned>(bundle->reader.manifest().format()) - 1);  // as fuzz_manifest.cc has it
+      Put("manifest", {seed.name, bytes});
+    }
     const auto index = bundle->reader.FindArtifact("params");
     if (index) PutTensorTable(*bundle, bundle->reader.artifact(*index), seed.name);
   }
