@@ -31,6 +31,8 @@ struct Seed {
 std::string ToString(ByteView bytes) { return std::string(bytes.text()); }
 std::string ToString(const std::vector<std::uint8_t>& bytes) { return ToString(ByteView(bytes.data(), bytes.size())); }
 
+std::uint8_t* Raw(std::string& text) { return reinterpret_cast<std::uint8_t*>(text.data()); }
+
 void Append(std::string& out, std::uint64_t value, std::size_t size) {
   for (std::size_t i = 0; i < size; ++i) out.push_back(static_cast<char>(value >> (8 * i)));
 }
@@ -59,6 +61,7 @@ class SeedMaker {
       for (const CodecChoice codec : {CodecChoice::kStore, CodecChoice::kZstd, CodecChoice::kPlanes}) PutEmbedded(host, codec);
     }
     MakeChunks();
+    MakeGreedy();
     Put("decoded_cache", {"sound", {'\0', '\0', '\0'}});
     Put("decoded_cache", {"changed", {'\7', '\0', '\0', '\200', '\0', '\1', '\1'}});
     Put("params", {"empty", BuildParams({})});
@@ -182,6 +185,51 @@ class SeedMaker {
     PeParts certified;
     certified.certificate_size = 40;
     hosts_.push_back({"pe64-signed", BuildPe(certified)});
+  }
+
+  // Files of some 100 bytes that claim to hold as much as their numbers can say.
+  void MakeGreedy() {
+    std::string params = BuildParams({});
+    for (const std::uint64_t count : {std::uint64_t{500'000}, std::uint64_t{1} << 62, UINT64_MAX}) {
+      StoreInteger(Raw(params) + 16, count, ByteOrder::kLittle);
+      Put("params", {"greedy-" + std::to_string(count), params});
+    }
+    std::string elf(
+        "\x7f"
+        "ELF\2\1\1",
+        7);
+    elf.resize(128);
+    StoreInteger(Raw(elf) + 16, std::uint32_t{3 | 62U << 16}, ByteOrder::kLittle);  // a shared library for x86-64
+    StoreInteger(Raw(elf) + 20, std::uint32_t{1}, ByteOrder::kLittle);
+    StoreInteger(Raw(elf) + 32, std::uint64_t{64}, ByteOrder::kLittle);  // program headers
+    StoreInteger(Raw(elf) + 40, std::uint64_t{64}, ByteOrder::kLittle);  // section headers
+    StoreInteger(Raw(elf) + 54, std::uint16_t{56}, ByteOrder::kLittle);
+    StoreInteger(Raw(elf) + 58, std::uint16_t{64}, ByteOrder::kLittle);
+    StoreInteger(Raw(elf) + 96, std::uint64_t{UINT32_MAX}, ByteOrder::kLittle);  // their number, if the header has none
+    for (const std::uint16_t count : {std::uint16_t{0}, std::uint16_t{0xffff}}) {
+      StoreInteger(Raw(elf) + 56, static_cast<std::uint16_t>(count / 2), ByteOrder::kLittle);
+      StoreInteger(Raw(elf) + 60, count, ByteOrder::kLittle);
+      PutHost({"greedy-elf-" + std::to_string(count), elf});
+    }
+    std::string macho = ToString(BuildMachO({})).substr(0, 100);
+    for (const std::size_t field : {std::size_t{16}, std::size_t{20}})
+      StoreInteger(Raw(macho) + field, UINT32_MAX, ByteOrder::kLittle);
+    PutHost({"greedy-macho", macho});
+    std::string fat("\xca\xfe\xba\xbf\0\0\0\x2a", 8);
+    PutHost({"greedy-fat", fat + std::string(92, '\x7f')});
+    std::string pe = BuildPe({});
+    const std::size_t header = LoadInteger<std::uint32_t>(Raw(pe) + 60, ByteOrder::kLittle);
+    StoreInteger(Raw(pe) + header + 6, std::uint16_t{0xffff}, ByteOrder::kLittle);
+    StoreInteger(Raw(pe) + header + 16, UINT32_MAX, ByteOrder::kLittle);
+    StoreInteger(Raw(pe) + header + 24 + 108, UINT32_MAX, ByteOrder::kLittle);
+    PutHost({"greedy-pe", pe.substr(0, header + 24 + 240)});
+    // A zstd frame of nothing that says to hold 2^40 bytes, alone and as the one plane of a chunk.
+    std::string frame("\x28\xb5\x2f\xfd\xe0", 5);
+    Append(frame, std::uint64_t{1} << 40, 8);
+    frame += std::string("\1\0\0", 3);
+    const std::string content("\0\0\0\x0f\0\0\0\0\0", 9);
+    Put("chunk", {"greedy-zstd", '\1' + content + frame});
+    Put("chunk", {"greedy-planes", '\2' + content + std::string("\1\0\0\0\x10\0\0\x80", 8) + frame});
   }
 
   // As fuzz_chunk.cc and fuzz_encode.cc read them.
