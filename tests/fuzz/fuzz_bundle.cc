@@ -1,4 +1,4 @@
-// Fuzz target: a bundle of any format in memory, and all that the loader's users can ask of it.
+// Fuzz target: a bundle of any format in memory and in a file, and all that the loader's users can ask of it.
 #include <cstring>
 #include <memory>
 #include <string>
@@ -60,11 +60,7 @@ void UseTensors(const Bundle& bundle) {
   bundle.Release();
 }
 
-void Use(const std::uint8_t* data, std::size_t size, Check check) {
-  LoadOptions options;
-  options.check = check;
-  options.threads = 1;
-  const Bundle bundle = OpenBundle(data, size, options);
+void Use(const Bundle& bundle) {
   for (std::size_t i = 0; i < bundle.artifact_count(); ++i) {
     const ArtifactView artifact = bundle.artifact_at(i);
     Require(bundle.has_artifact(artifact.name()), "every artifact is found by its name");
@@ -83,9 +79,11 @@ void Use(const std::uint8_t* data, std::size_t size, Check check) {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  Try([&] { Use(data, size, Check::kStructure); });
-  Try([&] { Use(data, size, Check::kLazy); });
-  Try([&] { (void)OpenBundle(data, size, {Check::kFull, 1, false}); });
+  static const MemoryFile memory;
+  memory.Put(ByteView(data, size));
+  Try([&] { Use(OpenBundle(data, size, {Check::kLazy, 1})); });
+  Try([&] { Use(OpenBundle(memory.path(), {Check::kStructure, 1})); });
+  Try([&] { (void)OpenBundle(data, size, {Check::kFull, 1}); });
   const ByteView bytes(data, size);
   if (DetectFormat(bytes) == FileFormat::kPe) (void)FindMappedPe(bytes);
   return 0;

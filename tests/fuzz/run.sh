@@ -84,7 +84,7 @@ keep() {
     prepare "$target"
     rm -rf "$scratch/merged"
     cp -r "$build/seeds/$target" "$scratch/merged"
-    fuzz "$target" -merge=1 "$scratch/merged" "$build/corpus/$target" >"$scratch/merge.log" 2>&1 ||
+    fuzz "$target" -merge=1 -use_counters=0 "$scratch/merged" "$build/corpus/$target" >"$scratch/merge.log" 2>&1 ||
       { tail -n 20 "$scratch/merge.log" >&2; fail "$target: cannot be merged; see to its findings first"; }
     for seed in "$build/seeds/$target"/*; do rm "$scratch/merged/${seed##*/}"; done
     tar -C "$scratch/merged" --sort=name --owner=0 --group=0 --numeric-owner --mtime=@0 -cf - . | xz -9e >"$kept/$target.tar.xz"
