@@ -13,7 +13,7 @@ readonly demo_packages=(
 # clang-format 14 and clang-tidy 14 are Debian 12's; the cross compilers and QEMU are for the loader on other machines.
 # The last line is for libraries of macOS and Windows; LLVM 14 does not know chained fixups.
 readonly check_packages=(
-  libcatch2-dev clang clang-format clang-tidy lld mold llvm binutils elfutils patchelf gdb musl-tools qemu-user
+  libcatch2-dev clang clang-format clang-tidy lld mold llvm binutils elfutils patchelf gdb musl-tools qemu-user xz-utils
   g++-aarch64-linux-gnu g++-arm-linux-gnueabihf g++-i686-linux-gnu g++-powerpc64le-linux-gnu g++-riscv64-linux-gnu g++-s390x-linux-gnu g++-powerpc-linux-gnu
   llvm-16 lld-16 osslsigncode openssl gcc-mingw-w64-x86-64 gcc-mingw-w64-i686 g++-mingw-w64-x86-64-posix g++-mingw-w64-i686-posix
   wine wine64

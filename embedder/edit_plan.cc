@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "src/format.h"
+#include "src/text.h"
 
 namespace pannier {
 namespace {
@@ -41,6 +42,19 @@ std::vector<Edit> MergeEdits(std::vector<Edit> edits) {
     }
   }
   return merged;
+}
+
+Status CheckEdits(const EditPlan& plan) {
+  std::uint64_t end = 0;
+  for (const Edit& edit : plan.edits) {
+    const bool is_within_piece = std::any_of(plan.pieces.begin(), plan.pieces.end(), [&](const Piece& piece) {
+      return edit.offset >= piece.host_offset && FitsWithin(edit.offset - piece.host_offset, edit.bytes.size(), piece.size);
+    });
+    if (edit.offset < end || !is_within_piece)
+      return Malformed(StrCat("found ", edit.bytes.size(), " bytes of a table at ", Hex(edit.offset), " within another"));
+    end = edit.offset + edit.bytes.size();
+  }
+  return {};
 }
 
 std::uint64_t BundleOffset(const EditPlan& plan, std::uint64_t host_offset) {

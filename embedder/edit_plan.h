@@ -10,6 +10,7 @@
 
 #include "manifest_generated.h"
 #include "src/image.h"
+#include "src/result.h"
 
 namespace pannier {
 
@@ -100,6 +101,9 @@ struct EditPlan {
 
 // In order, those that touch one another as one.
 std::vector<Edit> MergeEdits(std::vector<Edit> edits);
+
+// Do the edits ascend, none over another nor over a piece's end? Not where a damaged file has one table over another.
+Status CheckEdits(const EditPlan& plan);
 
 // Where a byte of the host, which some piece holds, stands in the bundle.
 std::uint64_t BundleOffset(const EditPlan& plan, std::uint64_t host_offset);

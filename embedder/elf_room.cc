@@ -37,6 +37,8 @@ constexpr std::uint16_t kMachineS390 = 22;
 constexpr std::uint64_t kTagSymbols = 6;
 constexpr std::uint64_t kTagGnuHash = 0x6ffffef5;
 
+constexpr std::uint64_t kLargestAlign = 4096;  // of what leaves: the payload grows by as much
+
 // Core dumps keep the first page of a mapped file, and with it the build id.
 constexpr std::uint64_t kFirstPage = 4096;
 
@@ -68,6 +70,8 @@ const DynamicEntry* FindPointer(const HostModel& host, std::uint64_t address) {
     if (found != nullptr) return nullptr;  // two tags, one address: more than we know
     found = &entry;
   }
+  const auto is_same = [found](const DynamicEntry& entry) { return entry.tag == found->tag; };
+  if (found != nullptr && std::count_if(host.dynamic.begin(), host.dynamic.end(), is_same) > 1) return nullptr;  // and so is this
   return found;
 }
 
@@ -106,7 +110,8 @@ std::vector<Occupant> OccupantsFromSections(const HostModel& host, std::uint64_t
     occupant.offset = section.offset;
     occupant.size = section.size;
     occupant.align = std::max<std::uint64_t>(section.align, 1);
-    if (section.is_allocated() && IsPowerOfTwo(occupant.align) && !pins.Hold(section, i)) {
+    const bool has_sound_align = IsPowerOfTwo(occupant.align) && occupant.align <= kLargestAlign;
+    if (section.is_allocated() && has_sound_align && !pins.Hold(section, i)) {
       occupant.slides = std::any_of(host.segments.begin(), host.segments.end(), [&](const elf::Segment& segment) {
         return IsHeadSegment(segment.type) && section.offset >= segment.offset &&
                FitsWithin(section.offset - segment.offset, section.size, segment.filesz);

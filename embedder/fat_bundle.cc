@@ -48,6 +48,7 @@ Result<Original> FindOriginal(const FatBundle& bundle) {
   }
   if (original.record == nullptr) return NoPayload();
   PANNIER_TRY(original.fat, macho::ParseFat(BytesOf(original.record->header()), original.record->file_size()));
+  PANNIER_CHECK_OK(CheckGapSizes(original.fat, original.record->file_size()));
   const std::size_t count = original.fat.slices.size();
   if (original.record->slices()->size() != count || original.record->header()->size() != original.fat.header_size())
     return Malformed("undo record: fat header: found one of another size");

@@ -9,7 +9,8 @@
 namespace pannier {
 namespace {
 
-constexpr std::uint64_t kPage = 16384;  // dyld maps slices page by page; arm64 has the largest
+constexpr std::uint64_t kLargestGap = std::uint64_t{1} << 30;  // the largest alignment
+constexpr std::uint64_t kPage = 16384;                         // dyld maps slices page by page; arm64 has the largest
 
 std::vector<std::size_t> OrderInFile(const macho::FatFile& fat) {
   std::vector<std::size_t> order(fat.slices.size());
@@ -56,7 +57,22 @@ std::vector<std::uint8_t> EncodeFatHeader(const macho::FatFile& original, ByteVi
   return bytes;
 }
 
+Status CheckGapSizes(const macho::FatFile& fat, std::uint64_t file_size) {
+  std::uint64_t end = fat.header_size();
+  auto check = [&](std::uint64_t limit) -> Status {
+    if (limit - end <= kLargestGap) return {};
+    return {ErrorCode::kUnsupported, StrCat("fat file: found ", limit - end, " bytes that belong to no slice at ", Hex(end),
+                                            ", expected at most ", kLargestGap)};
+  };
+  for (const std::size_t i : OrderInFile(fat)) {
+    PANNIER_CHECK_OK(check(fat.slices[i].offset));
+    end = fat.slices[i].offset + fat.slices[i].size;
+  }
+  return check(file_size);
+}
+
 Status CheckGaps(ByteView file, const macho::FatFile& fat) {
+  PANNIER_CHECK_OK(CheckGapSizes(fat, file.size()));
   std::uint64_t end = fat.header_size();
   auto check = [&](std::uint64_t limit) -> Status {
     if (IsAllZero(*file.Slice(end, limit - end))) return {};

@@ -22,7 +22,10 @@ Result<FatLayout> LayOutSlices(const macho::FatFile& original, const std::vector
 // The original header with new places and sizes.
 std::vector<std::uint8_t> EncodeFatHeader(const macho::FatFile& original, ByteView header, const FatLayout& layout);
 
-// The ranges that no slice covers, behind the header, are zero; kUnsupported otherwise.
+// Alignment alone makes gaps between slices; a small bundle could stand for an endless file otherwise.
+Status CheckGapSizes(const macho::FatFile& fat, std::uint64_t file_size);
+
+// The ranges that no slice covers, behind the header, are small and zero; kUnsupported otherwise.
 Status CheckGaps(ByteView file, const macho::FatFile& fat);
 
 }  // namespace pannier

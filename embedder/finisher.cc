@@ -29,10 +29,12 @@ Status Finisher::Run() {
   for (const std::string_view name : {kIndexSection, kUndoSection, kManifestSection, kSignatureSection})
     provisional.push_back({std::string(name), layout_.end, 0, 8});
   PANNIER_TRY(plan_, host_.Plan(provisional));
+  PANNIER_CHECK_OK(CheckEdits(plan_));
   PANNIER_CHECK_OK(FillIndex());
   PlaceSections();
   // 2. From here on all offsets and sizes stand. The same again, with the values.
   PANNIER_TRY(plan_, host_.Plan(AllSections()));
+  PANNIER_CHECK_OK(CheckEdits(plan_));
   PANNIER_CHECK_OK(FillIndex());
   undo_ = BuildUndoRecord(host_.bytes(), host_sha256_, plan_, fat_);
   FillParts();

@@ -17,6 +17,7 @@ struct HostOptions {
   std::size_t artifacts = 0;    // how many there are
   bool drop_signature = false;  // a signature that any change voids may go
   bool sectionless = false;     // Mach-O: where there is no room, a segment without section headers will do
+  bool asks_lief = true;        // LIEF must see the same; else our own reader alone does
 };
 
 class Host {

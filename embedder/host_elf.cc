@@ -1,4 +1,4 @@
-// An ELF library as a Host: modelled by LIEF, placed and planned by plan_elf.
+// An ELF library as a Host: read by our own reader, checked against LIEF's, placed and planned by plan_elf.
 #include <memory>
 #include <utility>
 
@@ -28,8 +28,9 @@ class ElfHost : public Host {
 
 }  // namespace
 
-Result<std::unique_ptr<Host>> OpenElfHost(ByteView bytes, const HostOptions& /*options*/) {
-  PANNIER_TRY(HostModel model, ModelElfHost(bytes));
+Result<std::unique_ptr<Host>> OpenElfHost(ByteView bytes, const HostOptions& options) {
+  PANNIER_TRY(HostModel model, ReadElfHost(bytes));
+  if (options.asks_lief) PANNIER_CHECK_OK(CompareWithLief(model));
   PANNIER_TRY(ElfPlacement placement, PlaceElfPayload(model));
   return std::unique_ptr<Host>(std::make_unique<ElfHost>(std::move(model), std::move(placement)));
 }

@@ -30,7 +30,7 @@ class MachOFileHost : public Host {
 
 Result<std::unique_ptr<Host>> OpenMachOHost(ByteView bytes, const HostOptions& options) {
   PANNIER_TRY(MachOHost host, ReadMachOHost(bytes));
-  PANNIER_CHECK_OK(CompareWithLief(host));
+  if (options.asks_lief) PANNIER_CHECK_OK(CompareWithLief(host));
   PANNIER_TRY(MachOPlacement placement, PlaceMachOPayload(host, options));
   return std::unique_ptr<Host>(std::make_unique<MachOFileHost>(std::move(host), std::move(placement)));
 }

@@ -1,12 +1,14 @@
-// HostModel: what the planner knows of a host library. Facts only; made by the LIEF adapter, or by a test.
+// HostModel: what the planner knows of an ELF host. Facts only; read from the file, or made by a test.
 #ifndef PANNIER_EMBEDDER_HOST_MODEL_H_
 #define PANNIER_EMBEDDER_HOST_MODEL_H_
 
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 #include "src/bytes.h"
 #include "src/elf_file.h"
+#include "src/result.h"
 
 namespace pannier {
 
@@ -33,6 +35,13 @@ struct HostModel {
   // The furthest address that a relocation's own address plus its symbol's size comes to: see PlaceElfPayload.
   std::uint64_t relocation_reach = 0;
 };
+
+// The model borrows the bytes. Without relocation_reach: LIEF knows relocations.
+Result<HostModel> ReadElfHost(ByteView bytes);
+
+// All entries of the first table of this type, .dynsym or .symtab, defined or not. `type` is STT_OBJECT and so on.
+using SymbolFunction = std::function<Status(const HostSymbol& symbol, std::uint8_t type)>;
+Status ForEachSymbol(const HostModel& model, std::uint32_t table_type, const SymbolFunction& function);
 
 }  // namespace pannier
 

@@ -34,7 +34,7 @@ Result<std::unique_ptr<Host>> OpenPeHost(ByteView bytes, const HostOptions& opti
   PANNIER_TRY(model.sections, pe::ParseSections(bytes, model.header));
   PANNIER_CHECK_OK(pe::CheckSectionsInFile(model.sections, bytes.size()));
   PANNIER_TRY(PePlacement placement, PlacePePayload(model, options));
-  PANNIER_CHECK_OK(CompareWithLief(model));
+  if (options.asks_lief) PANNIER_CHECK_OK(CompareWithLief(model));
   return std::unique_ptr<Host>(std::make_unique<PeHost>(std::move(model), std::move(placement)));
 }
 

@@ -1,15 +1,14 @@
-// The one door to LIEF: a host file in, a HostModel out. No name of LIEF's passes it.
+// LIEF's ELF parser as a second reader: both must see the same library, and it adds what it alone knows.
 #ifndef PANNIER_EMBEDDER_LIEF_ADAPTER_H_
 #define PANNIER_EMBEDDER_LIEF_ADAPTER_H_
 
 #include "embedder/host_model.h"
-#include "src/bytes.h"
 #include "src/result.h"
 
 namespace pannier {
 
-// The model borrows the bytes.
-Result<HostModel> ModelElfHost(ByteView bytes);
+// Fills in relocation_reach.
+Status CompareWithLief(HostModel& model);
 
 }  // namespace pannier
 

@@ -5,6 +5,7 @@
 #include <LIEF/logging.hpp>
 #include <algorithm>
 #include <memory>
+#include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -82,14 +83,14 @@ Status CompareSymbols(Binary& binary, const MachOHost& host) {
   return {};
 }
 
-// Versions before 0.13 want a name, too.
+// Until 0.12 with a name for the bytes.
 template <typename Parser>
-auto ParseQuickly(std::vector<std::uint8_t> bytes) {
-  const auto quick = LIEF::MachO::ParserConfig::quick();
-  if constexpr (requires { Parser::parse(bytes, quick); }) {
-    return Parser::parse(std::move(bytes), quick);
+auto Parse(std::vector<std::uint8_t> bytes) {
+  const auto config = LIEF::MachO::ParserConfig::quick();
+  if constexpr (requires { Parser::parse(bytes, config); }) {
+    return Parser::parse(std::move(bytes), config);
   } else {
-    return Parser::parse(std::move(bytes), "", quick);
+    return Parser::parse(std::move(bytes), std::string(), config);
   }
 }
 
@@ -97,13 +98,12 @@ auto ParseQuickly(std::vector<std::uint8_t> bytes) {
 
 Status CompareWithLief(const MachOHost& host) {
   LIEF::logging::disable();
-  const auto file = ParsedByLief([&] { return ParseQuickly<LIEF::MachO::Parser>(CopyForLief(host.bytes)); });
+  // ReadMachOHost has seen that the file holds them.
+  const ByteView commands = *host.bytes.Slice(0, host.header.commands_end());
+  const auto file = ParsedByLief([&] { return Parse<LIEF::MachO::Parser>(CopyForLief(commands)); });
   // LIEF gives up on files that are newer than it is; what our reader takes is checked in full by it.
   if (file == nullptr) return {};
   for (auto& binary : *file) {
-    const auto& header = binary.header();
-    if (static_cast<std::uint32_t>(header.cpu_type()) != host.header.cpu_type || header.cpu_subtype() != host.header.cpu_subtype)
-      continue;
     PANNIER_CHECK_OK(CompareSegments(binary, host));
     PANNIER_CHECK_OK(CompareLibraries(binary, host));
     return CompareSymbols(binary, host);

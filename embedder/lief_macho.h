@@ -7,8 +7,8 @@
 
 namespace pannier {
 
-// An error when LIEF sees other segments, sections, libraries or
-// symbols: then one of the two readers is wrong, and the file is left alone.
+// An error when LIEF sees other segments, sections, libraries or symbols: then one of the two readers is wrong, and the file is
+// left alone. LIEF is given header and load commands alone, since they are all that is compared.
 Status CompareWithLief(const MachOHost& host);
 
 }  // namespace pannier

@@ -4,6 +4,8 @@
 #include <LIEF/PE.hpp>
 #include <LIEF/logging.hpp>
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "embedder/lief_support.h"
 #include "src/text.h"
@@ -31,9 +33,11 @@ Status CompareSections(Binary& binary, const PeModel& model) {
 
 Status CompareWithLief(const PeModel& model) {
   LIEF::logging::disable();
-  const std::unique_ptr<LIEF::PE::Binary> binary = ParsedByLief([&] { return LIEF::PE::Parser::parse(CopyForLief(model.bytes)); });
-  if (binary == nullptr) return Malformed("pe: LIEF cannot parse it");
   const pe::Header& header = model.header;
+  // Placement has seen that the file holds them.
+  const ByteView headers = *model.bytes.Slice(0, header.headers_size);
+  const std::unique_ptr<LIEF::PE::Binary> binary = ParsedByLief([&] { return LIEF::PE::Parser::parse(CopyForLief(headers)); });
+  if (binary == nullptr) return Malformed("pe: LIEF cannot parse it");
   const auto& optional = binary->optional_header();
   PANNIER_CHECK_OK(CheckAgreement("pe header", header.signature_offset, binary->dos_header().addressof_new_exeheader()));
   PANNIER_CHECK_OK(CheckAgreement("number of sections", header.section_count, binary->header().numberof_sections()));

@@ -1,4 +1,4 @@
-// The door to LIEF for PE: does LIEF see the same headers in a file as we do?
+// The door to LIEF for PE: does LIEF see the same headers as we do?
 #ifndef PANNIER_EMBEDDER_LIEF_PE_H_
 #define PANNIER_EMBEDDER_LIEF_PE_H_
 
@@ -7,7 +7,8 @@
 
 namespace pannier {
 
-// Of the bytes that the model was made from.
+// LIEF is given the headers alone, since they are all that is compared: its readers of imports, exports and resources believe
+// counts that a damaged file tells, and ask for the memory.
 Status CompareWithLief(const PeModel& model);
 
 }  // namespace pannier

@@ -78,7 +78,9 @@ Status FindLinkEdit(MachOHost& host) {
   if (last.offset % kPage != 0 || last.address % kPage != 0)
     return Refuse(StrCat("segment __LINKEDIT: found it at ", Hex(last.offset), ", address ", Hex(last.address),
                          ", expected multiples of ", kPage));
+  std::uint64_t mapped = 0;
   for (const Segment& segment : host.segments) {
+    mapped += segment.file_size;  // within the file: no overflow
     const auto end = CheckedAdd(segment.address, segment.memory_size);
     const bool is_last = &segment == &last;
     if (!end || segment.file_size > segment.memory_size ||
@@ -87,6 +89,10 @@ Status FindLinkEdit(MachOHost& host) {
                               ", address ", Hex(segment.address), ", expected what fits in front of __LINKEDIT"));
     }
   }
+  // Every mapped byte is digested, segment by segment.
+  if (mapped / 2 > host.bytes.size())
+    return Malformed(
+        StrCat("segments: found ", mapped, " bytes mapped of a file of ", host.bytes.size(), ", expected at most twice as many"));
   const bool header_is_mapped = std::any_of(host.segments.begin(), host.segments.end(), [&](const Segment& segment) {
     return segment.offset == 0 && segment.file_size >= host.header.commands_end();
   });

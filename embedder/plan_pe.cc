@@ -17,6 +17,7 @@ namespace {
 constexpr std::size_t kMaxOwnSections = 32;  // further artifacts share .tvm.ext
 constexpr std::uint64_t kMaxSectionCount = 96;
 constexpr std::uint64_t kPage = 4096;
+constexpr std::uint64_t kLargestPage = 2 << 20;  // the payload is a multiple of the sections' alignment
 constexpr std::uint64_t kSector = 512;
 constexpr std::uint64_t kMaxImageSize = 0x77000000;
 constexpr std::uint32_t kPayloadCharacteristics = pe::kInitializedData | pe::kSectionReadable;
@@ -37,6 +38,8 @@ Status CheckHeaders(const PeModel& host) {
     return Refuse(StrCat("section alignment: found ", header.section_alignment,
                          ", expected at least 4096; such files are mapped as they are, without room for more sections"));
   }
+  if (header.section_alignment > kLargestPage)
+    return Refuse(StrCat("section alignment: found ", header.section_alignment, ", expected at most ", kLargestPage));
   const bool aligned = IsPowerOfTwo(header.section_alignment) && IsPowerOfTwo(header.file_alignment) &&
                        header.file_alignment >= kSector && header.file_alignment <= header.section_alignment;
   if (!aligned) {
@@ -338,20 +341,6 @@ void EditSymbols(const PeModel& host, const PePlacement& placement, std::size_t 
   }
 }
 
-// Tables that a damaged file has one over the other, or over a piece's end.
-Status CheckEdits(const EditPlan& plan) {
-  std::uint64_t end = 0;
-  for (const Edit& edit : plan.edits) {
-    const bool is_within_piece = std::any_of(plan.pieces.begin(), plan.pieces.end(), [&](const Piece& piece) {
-      return edit.offset >= piece.host_offset && FitsWithin(edit.offset - piece.host_offset, edit.bytes.size(), piece.size);
-    });
-    if (edit.offset < end || !is_within_piece)
-      return Malformed(StrCat("found ", edit.bytes.size(), " bytes of a table at ", Hex(edit.offset), " within another"));
-    end = edit.offset + edit.bytes.size();
-  }
-  return {};
-}
-
 }  // namespace
 
 Result<PePlacement> PlacePePayload(const PeModel& host, const HostOptions& options) {
@@ -402,7 +391,6 @@ Result<EditPlan> PlanPe(const PeModel& host, const PePlacement& placement, const
   EditDebugDirectory(host, places, edits);
   EditSymbols(host, placement, groups.size(), edits);
   plan.edits = edits.Take();
-  PANNIER_CHECK_OK(CheckEdits(plan));
   plan.image = PeImage(after, placement.first_section + groups.size(), placement.anchor_address, payload_size);
   return plan;
 }

@@ -47,6 +47,23 @@ class RestoredHost : public ByteSource {
   const format::UndoRecord& undo_;
 };
 
+// A small bundle could stand for an endless host otherwise.
+Status CheckHostIsKept(const std::vector<HostRun>& runs, const format::UndoRecord& undo) {
+  std::uint64_t end = 0;
+  auto run = runs.begin();
+  for (flatbuffers::uoffset_t i = 0; i < undo.edits()->size() || run != runs.end();) {
+    const format::Edit* edit = i < undo.edits()->size() ? undo.edits()->Get(i) : nullptr;
+    const bool is_run = edit == nullptr || (run != runs.end() && run->host_offset <= edit->offset());
+    const std::uint64_t begin = is_run ? run->host_offset : edit->offset();
+    const std::uint64_t size = is_run ? run->size : edit->old()->size();
+    if (begin > end) break;
+    end = std::max(end, begin + size);
+    is_run ? static_cast<void>(++run) : static_cast<void>(++i);
+  }
+  if (end >= undo.host_size()) return {};
+  return Malformed(StrCat("undo record: host: found none of its bytes at ", Hex(end), ", expected all ", undo.host_size()));
+}
+
 Status CheckEdits(const format::UndoRecord& undo) {
   std::uint64_t end = 0;
   for (const format::Edit* edit : *undo.edits()) {
@@ -94,6 +111,7 @@ Status RestoreHost(const FileSource& source, ByteView bytes, const BundleReader&
   }
   if (undo->host_size() != manifest.host()->size())
     return Malformed(StrCat("undo record: host: found ", undo->host_size(), " bytes, expected ", manifest.host()->size()));
+  PANNIER_CHECK_OK(CheckHostIsKept(reader.host_runs(), *undo));
   for (const HostRun& run : reader.host_runs()) {
     if (!bytes.Contains(run.bundle_offset, run.size))
       return Changed(StrCat("found ", bytes.size(), " bytes, expected ", run.size, " of the host's at ", Hex(run.bundle_offset)));

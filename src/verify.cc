@@ -23,6 +23,8 @@ namespace pannier {
 namespace {
 
 constexpr std::size_t kMaxLines = 100;
+constexpr flatbuffers::uoffset_t kMaxDerived = 16;  // each may need a pass over the file
+constexpr std::uint64_t kMaxPasses = 3;             // segments may share pages, so spans may share bytes
 constexpr std::uint32_t kNoTensor = UINT32_MAX;
 
 // Bytes with a digest of their own.
@@ -70,7 +72,7 @@ class Verifier {
 
   Status File() {
     CheckEnds();
-    AddDerived();
+    PANNIER_CHECK_OK(AddDerived());
     PANNIER_CHECK_OK(AddHost());
     PANNIER_CHECK_OK(AddArtifacts());
     AddParts([](const format::Part&) { return true; });
@@ -179,14 +181,17 @@ class Verifier {
   }
 
   // A checksum lies within the host's bytes; a signature in a place of its own.
-  void AddDerived() {
+  Status AddDerived() {
     const auto* list = reader_.manifest().derived();
-    if (list == nullptr) return;
+    if (list == nullptr) return {};
+    if (list->size() > kMaxDerived)
+      return Malformed(StrCat("manifest: found ", list->size(), " derived ranges, expected at most ", kMaxDerived));
     for (const format::Derived* entry : *list) {
       const ByteView parameters =
           entry->parameters() == nullptr ? ByteView() : ByteView(entry->parameters()->data(), entry->parameters()->size());
       derived_.push_back({entry->kind(), entry->offset(), entry->size(), parameters, DerivedName(entry->kind())});
     }
+    return {};
   }
 
   Status AddContent(const ChunkedContent& content, std::uint32_t label, std::uint32_t tensor = kNoTensor) {
@@ -277,6 +282,7 @@ class Verifier {
   }
 
   Status CompareAll() {
+    PANNIER_CHECK_OK(CheckPasses());
     // Until a group holds this much, or so many: pages are given back in one go, since each time interrupts all processors that
     // this process runs on.
     constexpr std::uint64_t kGroupBytes = 2 << 20;
@@ -309,6 +315,14 @@ class Verifier {
       covered_.push_back({OffsetOf(item.bytes), item.bytes.size()});
     }
     return {};
+  }
+
+  // Tables of a few bytes each could ask for endless digests of the same bytes otherwise.
+  Status CheckPasses() const {
+    std::uint64_t total = 0;
+    for (const Checked& item : checked_) total += item.bytes.size();  // of ranges of memory that is there: cannot overflow
+    if (total / kMaxPasses <= file_.bytes().size()) return {};
+    return Malformed(StrCat("layout: found digests of ", total, " bytes in a file of ", file_.bytes().size()));
   }
 
   // Those of checked_[first..last) whose digest is another, with that.
@@ -403,22 +417,22 @@ class Verifier {
                       " sizes ", b.filesz, "/", b.memsz));
       }
     }
-    NoteRewritten();
-    return {};
+    return NoteRewritten();
   }
 
-  void NoteRewritten() {
+  Status NoteRewritten() {
     const format::Manifest& manifest = reader_.manifest();
     if (std::string since = SignedSince(file_.bytes()); !since.empty()) report_.notes.push_back(std::move(since));
     // A signer's work, or that of a tool which left the signature as it was although it changed the file.
-    AddDerived();
+    PANNIER_CHECK_OK(AddDerived());
     for (const std::string& wrong : CompareDerived()) report_.notes.push_back(StrCat(wrong, "; changed since it was embedded"));
     derived_.clear();  // digests of the image know nothing of them
     if (file_.bytes().size() == manifest.file_size() && reader_.payload().anchor_file_offset == manifest.anchor_file_offset())
-      return;
+      return {};
     report_.notes.push_back(StrCat("the file was rewritten since it was embedded: ", file_.bytes().size(), " bytes, it was ",
                                    manifest.file_size(), "; the payload is at ", Hex(reader_.payload().anchor_file_offset),
                                    ", it was at ", Hex(manifest.anchor_file_offset())));
+    return {};
   }
 
   Status AddSpans() {

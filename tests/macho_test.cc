@@ -13,6 +13,7 @@
 #include "embedder/embed.h"
 #include "embedder/fat_bundle.h"
 #include "embedder/opened_bundle.h"
+#include "embedder/plan_macho.h"
 #include "embedder/restore.h"
 #include "pannier/loader.h"
 #include "src/code_signature.h"
@@ -125,6 +126,21 @@ void CheckFixups(const Bytes& host, const std::string& bundle) {
     const std::uint64_t size = field == 8 ? 4 : 9;
     CHECK(*old.Slice(Word(old, field), size) == *now.Slice(Word(now, field), size));
   }
+}
+
+TEST_CASE("segments that map the file over and over are refused") {
+  Bytes file = BuildMachO({});
+  const Result<MachOHost> host = ReadMachOHost(ByteView(file.data(), file.size()));
+  REQUIRE(host.ok());
+  for (macho::Segment segment : host->segments) {
+    if (segment.name == macho::kLinkEdit) break;
+    segment.address = segment.offset = 0;
+    segment.file_size = segment.memory_size = host->link_edit_segment().offset;
+    EncodeSegment(host->header, segment, file.data() + host->commands[segment.command].offset);
+  }
+  const Status status = ReadMachOHost(ByteView(file.data(), file.size())).status();
+  CHECK(status.code() == ErrorCode::kMalformed);
+  CHECK(status.message().substr(0, 16) == "segments: found ");
 }
 
 TEST_CASE("Mach-O of every CPU and word size: layout, fixups with and without spare bytes") {

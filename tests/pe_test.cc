@@ -213,6 +213,7 @@ TEST_CASE("what is no ordinary PE image is refused, with the reason") {
   CHECK(with([](PeParts& p) { p.sections.clear(); }) == "found no sections, expected a DLL with some");
   CHECK(with([](PeParts& p) { p.section_alignment = p.file_alignment = 512; }) ==
         "section alignment: found 512, expected at least 4096; such files are mapped as they are, without room for more sections");
+  CHECK(with([](PeParts& p) { p.section_alignment = 4 << 20; }) == "section alignment: found 4194304, expected at most 2097152");
   CHECK(
       with([](PeParts& p) { p.file_alignment = 256; }) ==
       "alignments: found 4096 of sections and 256 in the file, expected powers of two, and from 512 to the sections' in the file");

@@ -1,0 +1,64 @@
+// Fuzz target: a bundle, or a fat file of bundles, inspected, verified, extracted and restored as the command line does it.
+#include <cstdio>
+#include <optional>
+
+#include "embedder/artifact_stream.h"
+#include "embedder/commands.h"
+#include "embedder/opened_bundle.h"
+#include "embedder/output_file.h"
+#include "embedder/restore.h"
+#include "src/macho_file.h"
+#include "tests/file_fixture.h"
+#include "tests/fuzz/fuzz_support.h"
+
+using namespace pannier;
+
+namespace {
+
+// As in fuzz_bundle.cc.
+constexpr std::uint64_t kLargest = 4 << 20;
+
+void Extract(const std::string& path, const std::string& arch) {
+  const Result<OpenedBundle> bundle = OpenedBundle::Open(path, arch);
+  if (!bundle.ok()) return;
+  for (std::uint32_t i = 0; i < bundle->reader.artifact_count(); ++i) {
+    const format::Artifact& artifact = bundle->reader.artifact(i);
+    if (artifact.size() > kLargest) continue;
+    std::uint64_t streamed = 0;
+    const Status status = StreamArtifact(bundle->file, bundle->reader, artifact, 1, [&streamed](ByteView bytes) {
+      streamed += bytes.size();
+      return Status();
+    });
+    Require(!status.ok() || streamed == artifact.size(), "an artifact is as long as the manifest says");
+  }
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  static const MemoryFile memory;
+  static const TemporaryDirectory folder;
+  // What commands print is not looked at.
+  static const bool is_quiet = std::freopen("/dev/null", "w", stdout) != nullptr;
+  Require(is_quiet, "freopen");
+  memory.Put(ByteView(data, size));
+  const Result<FileSource> source = FileSource::Open(memory.path());
+  Require(source.status(), "a file in memory can be opened");
+  for (const std::string arch : {"", "arm64"}) {
+    if (!arch.empty() && !macho::HasFatMagic(ByteView(data, size))) break;
+    for (const bool json : {false, true}) (void)RunInspect(memory.path(), arch, {false, json});
+    for (const bool image : {false, true}) {
+      VerifyCommand verify;
+      verify.bundle = memory.path();
+      verify.image = image;
+      verify.arch = arch;
+      verify.threads = 1;
+      (void)RunVerify(verify, {true, true});
+    }
+    Extract(memory.path(), arch);
+    Result<OutputFile> out = OutputFile::Create(folder / "restored", nullptr);
+    Require(out.status(), "a file can be made");
+    (void)RestoreFile(*source, arch, *out);  // and not committed
+  }
+  return 0;
+}
