@@ -5,10 +5,10 @@
 #   pannier_embed(LIBRARY lib.so OUTPUT model.so GRAPH graph.json PARAMS params.bin)
 #       from a file made elsewhere; OUTPUT can then be a dependency like any other generated file
 #
-# Both also take ARTIFACTS NAME=FILE... and CODEC auto|store|zstd. PANNIER_EXECUTABLE names the pannier to run where the package
+# Both also take ARTIFACTS NAME=FILE..., CODEC auto|store|zstd|planes, LEVEL N and SIGN KEY.pem (a private key). PANNIER_EXECUTABLE names the pannier to run where the package
 # has none for this machine (a cross build).
 function(pannier_embed)
-  cmake_parse_arguments(PARSE_ARGV 0 arg "" "TARGET;LIBRARY;OUTPUT;GRAPH;PARAMS;CODEC" "ARTIFACTS")
+  cmake_parse_arguments(PARSE_ARGV 0 arg "" "TARGET;LIBRARY;OUTPUT;GRAPH;PARAMS;CODEC;LEVEL;SIGN" "ARTIFACTS")
   if(arg_UNPARSED_ARGUMENTS)
     message(FATAL_ERROR "pannier_embed: found ${arg_UNPARSED_ARGUMENTS}, expected TARGET, or LIBRARY and OUTPUT, and what to embed")
   endif()
@@ -39,6 +39,14 @@ function(pannier_embed)
   endif()
   if(arg_CODEC)
     list(APPEND options --codec "${arg_CODEC}")
+  endif()
+  if(arg_LEVEL)
+    list(APPEND options --level "${arg_LEVEL}")
+  endif()
+  if(arg_SIGN)
+    get_filename_component(file "${arg_SIGN}" ABSOLUTE)
+    list(APPEND options --sign "${file}")
+    list(APPEND inputs "${file}")
   endif()
 
   if(PANNIER_EXECUTABLE)

@@ -53,3 +53,8 @@ endif()
 file(RELATIVE_PATH pc_prefix "/${CMAKE_INSTALL_LIBDIR}/pkgconfig" "/")
 configure_file("${CMAKE_CURRENT_LIST_DIR}/pannier.pc.in" "${PROJECT_BINARY_DIR}/pannier.pc" @ONLY)
 install(FILES "${PROJECT_BINARY_DIR}/pannier.pc" DESTINATION "${CMAKE_INSTALL_LIBDIR}/pkgconfig")
+
+# What a wheel holds beside the Python files.
+if(SKBUILD)
+  install(TARGETS pannier_loader pannier LIBRARY DESTINATION pannier COMPONENT python RUNTIME DESTINATION pannier COMPONENT python)
+endif()

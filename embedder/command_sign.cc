@@ -1,10 +1,13 @@
 // `pannier sign`, `pannier digest` and `pannier attach`.
 #include <fmt/format.h>
 
+#include <filesystem>
 #include <nlohmann/json.hpp>
+#include <system_error>
 
 #include "embedder/commands.h"
 #include "embedder/opened_bundle.h"
+#include "embedder/output_file.h"
 #include "embedder/sign.h"
 #include "embedder/small_file.h"
 #include "embedder/system.h"
@@ -27,6 +30,32 @@ void Print(const std::string& target, const char* done, const OutputStyle& style
   }
 }
 
+Result<int> RunSignDetached(const SignCommand& command, const OutputStyle& style) {
+  const std::string target = command.output.empty() ? command.bundle + ".sig" : command.output;
+  std::error_code ignored;
+  if (std::filesystem::equivalent(Utf8Path(target), Utf8Path(command.bundle), ignored))
+    return {ErrorCode::kInvalidArgument, StrCat(Printable(target), ": found the bundle, expected another place for its signature")};
+  PANNIER_TRY(const std::string signature, SignDetached(command.bundle, command.key, command.threads));
+  const ByteView bytes(signature.data(), signature.size());
+  if (target == "-") {
+    PANNIER_CHECK_OK(WriteToStdout(bytes));
+    return kExitDone;
+  }
+  const auto write = [&]() -> Status {
+    PANNIER_TRY(OutputFile out, OutputFile::Create(target, nullptr));
+    PANNIER_CHECK_OK(out.WriteAt(0, bytes));
+    return out.Commit();
+  };
+  PANNIER_CHECK_OK(write().WithContext(Printable(target)));
+  if (style.json) {
+    fmt::print("{}\n", nlohmann::json{{"bundle", command.bundle}, {"signature", target}, {"done", "signed"}}.dump(
+                           2, ' ', false, nlohmann::json::error_handler_t::replace));
+  } else if (!style.quiet) {
+    fmt::print("{}: signed, in {}\n", Printable(command.bundle), Printable(target));
+  }
+  return kExitDone;
+}
+
 Result<std::string> WhatToPrint(const DigestCommand& command) {
   PANNIER_TRY(const OpenedBundle bundle, OpenedBundle::Open(command.bundle, command.arch));
   const std::string statement = StatementOf(bundle.reader);
@@ -44,6 +73,7 @@ Result<std::string> WhatToPrint(const DigestCommand& command) {
 Result<int> RunSign(const SignCommand& command, const OutputStyle& style) {
   if (command.remove == !command.key.empty())
     return {ErrorCode::kInvalidArgument, StrCat(Printable(command.bundle), ": sign: expected --key or --remove")};
+  if (command.detached) return RunSignDetached(command, style);
   Signer signer = SignerOfNone();
   if (!command.remove) {
     PANNIER_TRY(signer, SignerWithKey(command.key));

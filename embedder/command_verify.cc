@@ -2,11 +2,14 @@
 #include <fmt/format.h>
 
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "embedder/commands.h"
+#include "embedder/detached_signature.h"
 #include "embedder/fat_bundle.h"
 #include "embedder/opened_bundle.h"
 #include "embedder/small_file.h"
+#include "embedder/system.h"
 #include "embedder/terminal.h"
 #include "src/macho_file.h"
 #include "src/public_key.h"
@@ -42,10 +45,42 @@ Result<std::vector<PublicKey>> ReadKeys(const std::vector<std::string>& paths) {
   return keys;
 }
 
+// A detached signature, checked.
+struct Detached {
+  std::optional<PublicKey> signer;
+  std::string difference;  // why there is none
+
+  const char* state() const { return signer ? "right" : "wrong"; }
+};
+
+Result<Detached> CheckDetached(const VerifyCommand& command, const std::vector<PublicKey>& keys) {
+  PANNIER_TRY(const std::string text, ReadSmallFile(command.signature, kLongestDetachedSignature));
+  PANNIER_TRY(const DetachedSignature signature, ParseDetachedSignature(text).WithContext(Printable(command.signature)));
+  PANNIER_TRY(const FileSource source, FileSource::Open(command.bundle));
+  Detached detached;
+  const auto check = [&]() -> Status {
+    PANNIER_TRY(PublicKey signer, FindSigner(signature, keys));
+    PANNIER_TRY(const Sha256Digest digest, DigestOf(source));
+    PANNIER_CHECK_OK(CheckModelStatement(signature.payload, Utf8Name(Utf8Path(command.bundle).filename()), digest));
+    detached.signer = std::move(signer);
+    return {};
+  };
+  Status status = check().WithContext(StrCat("signature ", Printable(command.signature)));
+  if (status.ok()) return detached;
+  if (status.code() != ErrorCode::kSignature && status.code() != ErrorCode::kDigestMismatch) return status;
+  detached.difference = status.message();
+  return detached;
+}
+
+struct Trust {
+  std::vector<PublicKey> keys;
+  Signers wanted = Signers::kAll;
+  std::optional<Detached> detached;  // counts for each slice of a fat file, as it is over the whole
+};
+
 // What of the room cannot be read is a difference already.
-void CheckSignaturesOf(const BundleReader& reader, const std::string& slice, const std::vector<PublicKey>& keys, bool any_of,
-                       CheckedBundle& checked) {
-  const Result<std::vector<CheckedSignature>> found = CheckSignatures(reader, keys);
+void CheckSignaturesOf(const BundleReader& reader, const std::string& slice, const Trust& trust, CheckedBundle& checked) {
+  Result<std::vector<CheckedSignature>> found = CheckSignatures(reader, trust.keys);
   if (!found.ok()) return;
   const auto differ = [&](std::string line) {
     checked.report.differences.push_back(slice.empty() ? std::move(line) : StrCat("slice ", slice, ": ", line));
@@ -54,12 +89,14 @@ void CheckSignaturesOf(const BundleReader& reader, const std::string& slice, con
     if (signature.state == SignatureState::kWrong) differ(StrCat("signature: found a wrong one by key ", signature.key_id));
   }
   checked.signatures.insert(checked.signatures.end(), found->begin(), found->end());
-  if (keys.empty()) return;
-  const Status status = RequireSigners(*found, keys, any_of ? Signers::kAny : Signers::kAll);
+  if (trust.detached && trust.detached->signer) found->push_back({trust.detached->signer->id(), SignatureState::kRight});
+  // A detached signature that is wrong is a difference of its own.
+  if (trust.keys.empty() || (trust.detached && !trust.detached->signer)) return;
+  const Status status = RequireSigners(*found, trust.keys, trust.wanted);
   if (!status.ok()) differ(status.message());
 }
 
-Result<CheckedBundle> CheckWhole(const VerifyCommand& command, const std::vector<PublicKey>& keys) {
+Result<CheckedBundle> CheckWhole(const VerifyCommand& command, const Trust& trust) {
   CheckedBundle checked;
   PANNIER_TRY(const bool is_fat, IsFat(command.bundle));
   PANNIER_TRY(const OpenedBundle bundle, OpenedBundle::Open(command.bundle, command.arch));
@@ -68,7 +105,7 @@ Result<CheckedBundle> CheckWhole(const VerifyCommand& command, const std::vector
   if (!is_fat || !command.arch.empty()) {
     PANNIER_TRY(checked.report, command.image ? VerifyImage(bundle.file, bundle.reader, command.threads)
                                               : VerifyFile(bundle.file, bundle.reader, command.threads));
-    CheckSignaturesOf(bundle.reader, "", keys, command.any_of, checked);
+    CheckSignaturesOf(bundle.reader, "", trust, checked);
     return checked;
   }
   PANNIER_TRY(const FileSource source, FileSource::Open(command.bundle));
@@ -77,17 +114,21 @@ Result<CheckedBundle> CheckWhole(const VerifyCommand& command, const std::vector
   for (std::size_t i = 0; i < fat.bundles.size(); ++i) {
     const macho::Slice& slice = fat.fat.slices[i];
     if (fat.bundles[i])
-      CheckSignaturesOf(fat.bundles[i]->reader, macho::ArchName(slice.cpu_type, slice.cpu_subtype), keys, command.any_of, checked);
+      CheckSignaturesOf(fat.bundles[i]->reader, macho::ArchName(slice.cpu_type, slice.cpu_subtype), trust, checked);
   }
   return checked;
 }
 
-Result<CheckedBundle> Check(const VerifyCommand& command, const std::vector<PublicKey>& keys) {
-  Result<CheckedBundle> checked = CheckWhole(command, keys);
-  if (checked.ok() || !IsDamage(checked.status().code())) return checked;
-  CheckedBundle damaged;
-  damaged.report.differences.push_back(checked.status().message());
-  return damaged;
+Result<CheckedBundle> Check(const VerifyCommand& command, const Trust& trust) {
+  Result<CheckedBundle> checked = CheckWhole(command, trust);
+  if (!checked.ok()) {
+    if (!IsDamage(checked.status().code())) return checked;
+    CheckedBundle damaged;
+    damaged.report.differences.push_back(checked.status().message());
+    checked = std::move(damaged);
+  }
+  if (trust.detached && !trust.detached->signer) checked->report.differences.push_back(trust.detached->difference);
+  return checked;
 }
 
 const char* StateText(SignatureState state) {
@@ -102,6 +143,12 @@ nlohmann::json ToJson(const std::vector<CheckedSignature>& signatures) {
   return list;
 }
 
+nlohmann::json ToJson(const std::string& file, const Detached& detached) {
+  nlohmann::json json = {{"file", file}, {"state", detached.state()}};
+  if (detached.signer) json["key"] = detached.signer->id();
+  return json;
+}
+
 void PrintSignatures(const std::vector<CheckedSignature>& signatures) {
   if (signatures.empty()) fmt::print("  not signed\n");
   for (const CheckedSignature& signature : signatures) {
@@ -113,18 +160,24 @@ void PrintSignatures(const std::vector<CheckedSignature>& signatures) {
 }  // namespace
 
 Result<int> RunVerify(const VerifyCommand& command, const OutputStyle& style) {
-  PANNIER_TRY(const std::vector<PublicKey> keys, ReadKeys(command.keys));
-  PANNIER_TRY(const CheckedBundle checked, Check(command, keys).WithContext(Printable(command.bundle)));
+  Trust trust;
+  PANNIER_TRY(trust.keys, ReadKeys(command.keys));
+  trust.wanted = command.any_of ? Signers::kAny : Signers::kAll;
+  if (!command.signature.empty()) {
+    PANNIER_TRY(trust.detached, CheckDetached(command, trust.keys).WithContext(Printable(command.bundle)));
+  }
+  PANNIER_TRY(const CheckedBundle checked, Check(command, trust).WithContext(Printable(command.bundle)));
   const VerifyReport& report = checked.report;
   if (style.json) {
-    const nlohmann::json json = {{"bundle", command.bundle},
-                                 {"checked", command.image ? "image" : "file"},
-                                 {"passed", report.passed()},
-                                 {"digest", checked.digest},
-                                 {"bytes_checked", report.bytes_checked},
-                                 {"differences", report.differences},
-                                 {"signatures", ToJson(checked.signatures)},
-                                 {"notes", report.notes}};
+    nlohmann::json json = {{"bundle", command.bundle},
+                           {"checked", command.image ? "image" : "file"},
+                           {"passed", report.passed()},
+                           {"digest", checked.digest},
+                           {"bytes_checked", report.bytes_checked},
+                           {"differences", report.differences},
+                           {"signatures", ToJson(checked.signatures)},
+                           {"notes", report.notes}};
+    if (trust.detached) json["detached_signature"] = ToJson(command.signature, *trust.detached);
     fmt::print("{}\n", json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
   } else {
     for (const std::string& line : report.differences) fmt::print(stderr, "pannier: {}: {}\n", Printable(command.bundle), line);
@@ -134,7 +187,10 @@ Result<int> RunVerify(const VerifyCommand& command, const OutputStyle& style) {
         fmt::print("{}: {} verified, {} checked\n  {} digest {}\n", Printable(command.bundle),
                    command.image ? "image and artifacts" : "every byte", HumanSize(report.bytes_checked),
                    command.image ? "image" : "file", checked.digest);
-        PrintSignatures(checked.signatures);
+        if (!trust.detached || !checked.signatures.empty()) PrintSignatures(checked.signatures);
+        if (trust.detached)
+          fmt::print("  signature {} by key {}: {}\n", Printable(command.signature), trust.detached->signer->id(),
+                     trust.detached->state());
       }
     }
   }

@@ -44,6 +44,7 @@ struct VerifyCommand {
   bool image = false;
   std::vector<std::string> keys;  // files with public keys; each must have signed
   bool any_of = false;            // one of them is enough
+  std::string signature;          // a file with a detached signature, which one of the keys must have made
   std::string arch;               // of a fat file that slice; empty: all, and the fat file itself
   unsigned threads = 0;
 };
@@ -53,8 +54,9 @@ struct SignCommand {
   std::string bundle;
   std::string key;  // a file with a private key; empty: with `remove`
   bool remove = false;
-  std::string output;  // empty: replaces the bundle
-  std::string arch;    // of a fat file that slice; empty: all that carry a payload
+  bool detached = false;  // the signature becomes a file of its own
+  std::string output;     // empty: replaces the bundle; detached: BUNDLE.sig; "-": stdout
+  std::string arch;       // of a fat file that slice; empty: all that carry a payload
   unsigned threads = 0;
 };
 Result<int> RunSign(const SignCommand& command, const OutputStyle& style);

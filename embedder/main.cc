@@ -43,8 +43,8 @@ struct Arguments {
   std::string arch;
 };
 
-void AddArch(CLI::App& command, std::string& arch, const char* what) {
-  command.add_option("--arch", arch, what)->type_name("SLICE");
+CLI::Option* AddArch(CLI::App& command, std::string& arch, const char* what) {
+  return command.add_option("--arch", arch, what)->type_name("SLICE");
 }
 
 void AddStyle(CLI::App& command, OutputStyle& style) {
@@ -92,9 +92,14 @@ void AddSigning(CLI::App& app, Arguments& arguments) {
   auto* const key =
       sign.add_option("--key", arguments.sign.key, "an Ed25519 or P-256 key, as `openssl genpkey` makes it; - is stdin");
   key->type_name("KEY.pem");
-  sign.add_flag("--remove", arguments.sign.remove, "remove all signatures")->excludes(key);
-  sign.add_option("-o,--output", arguments.sign.output, "write the signed bundle here")->type_name("OUT");
-  AddArch(sign, arguments.sign.arch, "of a fat file this slice alone");
+  auto* const remove = sign.add_flag("--remove", arguments.sign.remove, "remove all signatures")->excludes(key);
+  auto* const detached =
+      sign.add_flag("--detached", arguments.sign.detached,
+                    "leave BUNDLE as it is, and write a signature as OpenSSF model signing has it to BUNDLE.sig");
+  detached->excludes(remove);
+  sign.add_option("-o,--output", arguments.sign.output, "write the signed bundle (the detached signature; - is stdout) here")
+      ->type_name("OUT");
+  AddArch(sign, arguments.sign.arch, "of a fat file this slice alone")->excludes(detached);
   AddThreads(sign, arguments.sign.threads);
   AddStyle(sign, arguments.style);
 
@@ -140,8 +145,12 @@ void AddOthers(CLI::App& app, Arguments& arguments) {
   AddArch(verify, arguments.verify.arch, "of a fat file this slice alone");
   AddStyle(verify, arguments.style);
 
-  verify.add_option("--key", arguments.verify.keys, "a public key that must have signed (may be repeated)")->type_name("PUB.pem");
+  auto* const keys = verify.add_option("--key", arguments.verify.keys, "a public key that must have signed (may be repeated)");
+  keys->type_name("PUB.pem");
   verify.add_flag("--any-of", arguments.verify.any_of, "one of the keys is enough");
+  verify.add_option("--signature", arguments.verify.signature, "a detached signature, which one of the keys must have made")
+      ->type_name("FILE.sig")
+      ->needs(keys);
 
   CLI::App& restore = *app.add_subcommand("restore", "give back the original library, byte for byte");
   restore.add_option("BUNDLE", arguments.bundle, "the bundle, replaced unless -o is given")->required();

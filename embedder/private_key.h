@@ -19,8 +19,6 @@ class PrivateKey {
   static Result<PrivateKey> Read(const std::string& path);
 
   const PublicKey& public_key() const { return public_key_; }
-  // The PEM text of the public half, as `openssl pkey -pubout` writes it.
-  Result<std::string> PublicPem() const;
 
   // ECDSA's are DER, and differ from call to call; Ed25519's are always the same.
   Result<std::vector<std::uint8_t>> Sign(ByteView message) const;

@@ -9,7 +9,6 @@ Status NoSignatures() { return {ErrorCode::kSignature, "this build of pannier ca
 }  // namespace
 
 Result<PrivateKey> PrivateKey::Read(const std::string& /*path*/) { return NoSignatures(); }
-Result<std::string> PrivateKey::PublicPem() const { return NoSignatures(); }
 Result<std::vector<std::uint8_t>> PrivateKey::Sign(ByteView /*message*/) const { return NoSignatures(); }
 Result<std::vector<std::uint8_t>> EcdsaDer(ByteView /*numbers*/) { return NoSignatures(); }
 

@@ -51,14 +51,6 @@ Result<PrivateKey> PrivateKey::Read(const std::string& path) {
   return parse().WithContext(Printable(path));
 }
 
-Result<std::string> PrivateKey::PublicPem() const {
-  const Bio bio(BIO_new(BIO_s_mem()));
-  if (bio == nullptr || PEM_write_bio_PUBKEY(bio.get(), key_.get()) != 1) return OpensslError("public key");
-  char* text = nullptr;
-  const long size = BIO_get_mem_data(bio.get(), &text);
-  return std::string(text, static_cast<std::size_t>(size));
-}
-
 Result<std::vector<std::uint8_t>> PrivateKey::Sign(ByteView message) const {
   const DigestContext context(EVP_MD_CTX_new());
   const EVP_MD* const digest = public_key_.is_ed25519() ? nullptr : EVP_sha256();

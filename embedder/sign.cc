@@ -7,10 +7,12 @@
 #include <utility>
 
 #include "embedder/derived_bytes.h"
+#include "embedder/detached_signature.h"
 #include "embedder/fat_bundle.h"
 #include "embedder/opened_bundle.h"
 #include "embedder/private_key.h"
 #include "embedder/restore.h"
+#include "embedder/system.h"
 #include "src/base64.h"
 #include "src/derived.h"
 #include "src/macho_file.h"
@@ -84,14 +86,14 @@ Result<std::vector<Range>> BundlesIn(const FileSource& source, std::string_view 
   return ranges;
 }
 
-Status CheckWritten(const OutputFile& out, std::uint64_t size, unsigned threads) {
-  PANNIER_TRY(const MappedFile file, MappedFile::Map(out.fd(), 0, size));
+Status CheckWhole(int file_descriptor, std::uint64_t size, unsigned threads) {
+  PANNIER_TRY(const MappedFile file, MappedFile::Map(file_descriptor, 0, size));
   if (macho::HasFatMagic(file.bytes())) {
-    PANNIER_TRY(const FatBundle fat, FatBundle::Open(out.fd(), size));
+    PANNIER_TRY(const FatBundle fat, FatBundle::Open(file_descriptor, size));
     PANNIER_TRY(const VerifyReport report, VerifyFat(fat, threads));
     return Passed(report);
   }
-  PANNIER_TRY(const OpenedBundle bundle, OpenedBundle::OpenRange(out.fd(), 0, size));
+  PANNIER_TRY(const OpenedBundle bundle, OpenedBundle::OpenRange(file_descriptor, 0, size));
   PANNIER_TRY(const VerifyReport report, VerifyFile(bundle.file, bundle.reader, threads));
   return Passed(report);
 }
@@ -158,12 +160,25 @@ Status SignFile(const std::string& path, const std::string& target, std::string_
     PANNIER_CHECK_OK(NamingTarget(write(), source, out).WithContext(name));
     PANNIER_CHECK_OK(source.CheckUnchanged().WithContext(name));
     // What is copied is what was there: damage in the bundle shows here, too.
-    PANNIER_CHECK_OK(NamingTarget(CheckWritten(out, source.size(), threads), source, out).WithContext(name));
+    PANNIER_CHECK_OK(NamingTarget(CheckWhole(out.fd(), source.size(), threads), source, out).WithContext(name));
     return out;
   };
   PANNIER_TRY(OutputFile out, sign());
   // Now that the bundle is closed: Windows replaces no file that is open or mapped.
   return out.Commit().WithContext(Printable(target));
+}
+
+Result<std::string> SignDetached(const std::string& path, const std::string& key_path, unsigned threads) {
+  PANNIER_TRY(const PrivateKey key, PrivateKey::Read(key_path));
+  const auto sign = [&]() -> Result<Sha256Digest> {
+    PANNIER_TRY(const FileSource source, FileSource::Open(path));
+    PANNIER_CHECK_OK(CheckWhole(source.fd(), source.size(), threads));
+    PANNIER_TRY(Sha256Digest digest, DigestOf(source));
+    PANNIER_CHECK_OK(source.CheckUnchanged());
+    return digest;
+  };
+  PANNIER_TRY(const Sha256Digest digest, sign().WithContext(Printable(path)));
+  return MakeDetachedSignature(key, Utf8Name(Utf8Path(path).filename()), digest).WithContext(Printable(key_path));
 }
 
 }  // namespace pannier

@@ -37,6 +37,10 @@ Status SignWritten(OutputFile& out, std::uint64_t base, std::uint64_t size, cons
 // `target`, or makes it, in one step.
 Status SignFile(const std::string& path, const std::string& target, std::string_view arch, const Signer& signer, unsigned threads);
 
+// What a detached signature (detached_signature.h) of the file at `path` holds, made with the key at `key_path`. All bundles in the
+// file must be whole; it is not changed.
+Result<std::string> SignDetached(const std::string& path, const std::string& key_path, unsigned threads);
+
 }  // namespace pannier
 
 #endif  // PANNIER_EMBEDDER_SIGN_H_

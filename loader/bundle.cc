@@ -154,6 +154,7 @@ void Bundle::CheckDigests() const { OkOrThrow(impl_->CheckDigests(), *impl_); }
 
 const std::string& Bundle::path() const { return impl_->path(); }
 
+const std::string& Bundle::library_path() const { return impl_->library_path(); }
 bool Bundle::is_loaded() const { return impl_->is_loaded(); }
 
 std::string Bundle::image_digest() const { return ToDigest(*impl_->reader().manifest().image()->sha256()).Hex(); }

@@ -42,6 +42,7 @@ BundleImpl::BundleImpl(BundleReader reader, std::shared_ptr<const void> image, v
       image_(std::move(image)),
       find_symbol_(find_symbol),
       origin_(std::move(origin)),
+      library_path_(find_symbol != nullptr ? origin_.file : ""),
       options_(options),
       artifacts_(reader_.artifact_count()) {}
 

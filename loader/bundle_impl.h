@@ -30,6 +30,7 @@ class BundleImpl {
   const BundleReader& reader() const { return reader_; }
   const std::string& path() const { return origin_.path; }
   bool is_loaded() const { return find_symbol_ != nullptr; }
+  const std::string& library_path() const { return library_path_; }
   void* FindSymbol(const char* name) const { return find_symbol_(image_.get(), name); }
 
   Result<ByteView> ArtifactBytes(std::uint32_t index) const;
@@ -66,6 +67,7 @@ class BundleImpl {
   std::shared_ptr<const void> image_;
   void* (*find_symbol_)(const void*, const char*);
   BundleOrigin origin_;
+  std::string library_path_;
   LoadOptions options_;
 
   mutable std::vector<Slot> artifacts_;

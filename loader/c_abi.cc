@@ -292,6 +292,14 @@ int pannier_bundle_path(const pannier_bundle* bundle, const char** path, pannier
   });
 }
 
+int pannier_bundle_library_path(const pannier_bundle* bundle, const char** path, pannier_error* error) noexcept {
+  return Guard(error, [&] {
+    const pannier::Bundle& from = Get(bundle);
+    RequireNotNull(path, "path");
+    *path = from.library_path().c_str();
+  });
+}
+
 int pannier_bundle_is_loaded(const pannier_bundle* bundle, int* is_loaded, pannier_error* error) noexcept {
   return Guard(error, [&] {
     const pannier::Bundle& from = Get(bundle);

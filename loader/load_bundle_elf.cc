@@ -95,7 +95,7 @@ Result<Bundle> BundleOf(std::shared_ptr<LoadedImage> image, const void* address,
   ImageSearch search{address, false, {}, {}};
   dl_iterate_phdr(&VisitObject, &search);
   if (!search.found) return {ErrorCode::kNotFound, "no loaded library holds this address"};
-  if (origin.path.empty()) origin.path = search.path;
+  if (origin.path.empty()) origin.path = origin.file = search.path;
   Payload payload;
   if (!search.segment.empty()) {
     payload.anchor = search.segment;

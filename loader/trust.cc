@@ -16,9 +16,7 @@ namespace pannier {
 namespace {
 
 Result<std::vector<PublicKey>> TrustedKeys(const LoadOptions& options) {
-  if (options.trusted_keys->empty()) return {ErrorCode::kInvalidArgument, "trusted keys: found none, expected at least one"};
-  if (!options.cache_dir.empty())
-    return {ErrorCode::kInvalidArgument, "trusted keys: found a cache_dir beside them, expected none: nobody signs a cache"};
+  PANNIER_CHECK_OK(CheckTrustOptions(options));
   std::vector<PublicKey> keys;
   for (const std::string& pem : *options.trusted_keys) {
     PANNIER_TRY(PublicKey key, PublicKey::FromPem(pem).WithContext(StrCat("trusted key ", keys.size() + 1)));

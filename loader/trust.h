@@ -12,6 +12,13 @@
 
 namespace pannier {
 
+// What is asked for makes sense; whether or not this build can do it.
+inline Status CheckTrustOptions(const LoadOptions& options) {
+  if (options.trusted_keys->empty()) return {ErrorCode::kInvalidArgument, "trusted keys: found none, expected at least one"};
+  if (options.cache_dir.empty()) return {};
+  return {ErrorCode::kInvalidArgument, "trusted keys: found a cache_dir beside them, expected none: nobody signs a cache"};
+}
+
 // Signed by one of the keys: a look at the manifest alone, before anything costs time or memory.
 Status CheckSigners(const Payload& payload, const LoadOptions& options);
 

@@ -18,7 +18,6 @@ constexpr std::uint32_t kCodeDirectory = 0xfade0c02;
 
 // Slots of the SuperBlob.
 constexpr std::uint32_t kSlotCodeDirectory = 0;
-constexpr std::uint32_t kSlotRequirements = 2;
 constexpr std::uint32_t kSlotEntitlements = 5;
 constexpr std::uint32_t kSlotEntitlementsDer = 7;
 constexpr std::uint32_t kSlotLastSpecial = 0x100;  // what a special slot's number is below

@@ -30,7 +30,8 @@ Sha256Digest ImageDigest(const LibraryImage& image, ByteView span_table) {
 
 Result<std::vector<std::uint8_t>> SpanTable(const ByteSource& file, const LibraryImage& image, unsigned threads) {
   std::vector<SpanRecord> records(image.spans.size());
-  PANNIER_CHECK_OK(ParallelFor(records.size(), threads, [&](std::uint64_t i) -> Status {
+  PANNIER_CHECK_OK(ParallelFor(records.size(), threads, [&](std::uint64_t number) -> Status {
+    const auto i = static_cast<std::size_t>(number);
     const ImageSpan& span = image.spans[i];
     std::vector<std::uint8_t> bytes(static_cast<std::size_t>(span.size));
     PANNIER_CHECK_OK(file.ReadAt(span.file_offset, bytes.data(), bytes.size()));

@@ -23,8 +23,11 @@ class PublicKey {
   // Of the same kinds; shares it.
   static Result<PublicKey> FromKey(std::shared_ptr<evp_pkey_st> key);
 
-  // SHA-256 of the DER form of SubjectPublicKeyInfo, 64 hexadecimal digits: `openssl pkey -pubin -outform DER | sha256sum`.
+  // SHA-256 of the DER form of SubjectPublicKeyInfo, 64 hexadecimal digits: `openssl pkey -pubin -outform DER | sha256sum`. The
+  // same in whichever form the key was given (a curve's point may be compressed).
   const std::string& id() const { return id_; }
+  // As `openssl pkey -pubin` writes it.
+  const std::string& pem() const { return pem_; }
   std::string_view algorithm() const { return is_ed25519_ ? "Ed25519" : "ECDSA P-256"; }
   bool is_ed25519() const { return is_ed25519_; }
 
@@ -36,6 +39,7 @@ class PublicKey {
 
   std::shared_ptr<evp_pkey_st> key_;
   std::string id_;
+  std::string pem_;
   bool is_ed25519_ = false;
 };
 

@@ -1,5 +1,7 @@
 // PublicKey by OpenSSL 3.
 #include <openssl/bio.h>
+#include <openssl/core_names.h>
+#include <openssl/ec.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
@@ -38,6 +40,22 @@ bool IsP256(EVP_PKEY* key) {
          std::strcmp(group.data(), "prime256v1") == 0;
 }
 
+// One form of several that a curve's key may have: its digest is the key's name.
+bool UseOneForm(EVP_PKEY* key) {
+  return EVP_PKEY_set_utf8_string_param(key, OSSL_PKEY_PARAM_EC_ENCODING, OSSL_PKEY_EC_ENCODING_GROUP) == 1 &&
+         EVP_PKEY_set_utf8_string_param(key, OSSL_PKEY_PARAM_EC_POINT_CONVERSION_FORMAT,
+                                        OSSL_PKEY_EC_POINT_CONVERSION_FORMAT_UNCOMPRESSED) == 1;
+}
+
+// Empty where OpenSSL has no memory.
+std::string PemOf(EVP_PKEY* key) {
+  const std::unique_ptr<BIO, FreeBio> bio(BIO_new(BIO_s_mem()));
+  if (bio == nullptr || PEM_write_bio_PUBKEY(bio.get(), key) != 1) return {};
+  char* text = nullptr;
+  const long size = BIO_get_mem_data(bio.get(), &text);
+  return {text, static_cast<std::size_t>(size)};
+}
+
 }  // namespace
 
 Result<PublicKey> PublicKey::FromPem(std::string_view pem) {
@@ -57,10 +75,12 @@ Result<PublicKey> PublicKey::FromKey(std::shared_ptr<EVP_PKEY> key) {
     return NotAKey(StrCat("found type ", type != nullptr ? type : "unknown", ", expected Ed25519 or ECDSA P-256"));
   }
   unsigned char* der = nullptr;
-  const int size = i2d_PUBKEY(key.get(), &der);
+  const int size = found.is_ed25519_ || UseOneForm(key.get()) ? i2d_PUBKEY(key.get(), &der) : 0;
   if (size <= 0) return NotAKey("cannot be encoded");
   found.id_ = Sha256Of(ByteView(der, static_cast<std::size_t>(size))).Hex();
   OPENSSL_free(der);
+  found.pem_ = PemOf(key.get());
+  if (found.pem_.empty()) return NotAKey("cannot be encoded");
   found.key_ = std::move(key);
   return found;
 }

@@ -104,9 +104,8 @@ Result<std::vector<Record>> ParseRoom(ByteView room) {
     const std::optional<ByteView> bytes = room.Slice(at + kRecordHeader, size);
     const std::uint64_t end = AlignUp(at + kRecordHeader + size, 8);
     if (!bytes || size == 0 || end > room.size())
-      return Malformed(
-          StrCat("signature room: record at ", Hex(at), ": found ", size, " bytes, expected 1 to ",
-                             room.size() - at - kRecordHeader));
+      return Malformed(StrCat("signature room: record at ", Hex(at), ": found ", size, " bytes, expected 1 to ",
+                              room.size() - at - kRecordHeader));
     if (!IsAllZero(*room.Slice(at + kRecordHeader + size, end - at - kRecordHeader - size)))
       return Malformed(StrCat("signature room: record at ", Hex(at), ": padding: found non-zero, expected zero"));
     if (type == kEnvelopeRecord && std::exchange(has_envelope, true))

@@ -291,7 +291,8 @@ class Verifier {
     }
     std::mutex mutex;
     std::vector<std::pair<std::uint64_t, std::string>> found;
-    PANNIER_CHECK_OK(ParallelFor(ends.size(), threads_, [&](std::uint64_t group) -> Status {
+    PANNIER_CHECK_OK(ParallelFor(ends.size(), threads_, [&](std::uint64_t number) -> Status {
+      const auto group = static_cast<std::size_t>(number);
       const std::size_t first = group == 0 ? 0 : ends[group - 1];
       for (const auto& [item, digest] : Differing(first, ends[group])) {
         const std::lock_guard<std::mutex> lock(mutex);

@@ -437,6 +437,8 @@ static void CheckNullArguments(const pannier_bundle* bundle, const char* path) {
   CHECK_INVALID(pannier_tensor_release_mutable(NULL, 0, &error));
   CHECK_INVALID(pannier_tensor_release_mutable(bundle, SIZE_MAX, &error));
   CHECK_INVALID(pannier_tensor_prefetch(NULL, 0, &error));
+  CHECK_INVALID(pannier_bundle_library_path(NULL, &text, &error));
+  CHECK_INVALID(pannier_bundle_library_path(bundle, NULL, &error));
   CHECK_INVALID(pannier_tensor_prefetch(bundle, SIZE_MAX, &error));
   CHECK_INVALID(pannier_tensor_release(NULL, 0, &error));
   CHECK_INVALID(pannier_tensor_release(bundle, SIZE_MAX, &error));

@@ -53,9 +53,7 @@ class Keys {
     if (kind == Kind::kP384) return;
     const Result<PrivateKey> read = PrivateKey::Read(private_path);
     REQUIRE(read.ok());
-    const Result<std::string> pem = read->PublicPem();
-    REQUIRE(pem.ok());
-    public_pem = *pem;
+    public_pem = read->public_key().pem();
   }
 
   PublicKey public_key() const {
@@ -243,6 +241,35 @@ TEST_CASE("keys that are none, of other kinds or too large are refused") {
   for (const std::string& pem : {std::string(), std::string("x"), std::string(100000, 'x'),
                                  std::string("-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n")}) {
     CHECK(PublicKey::FromPem(pem).status().code() == ErrorCode::kSignature);
+  }
+}
+
+TEST_CASE("a key has one id, in whichever form it is written") {
+  constexpr const char* kPlain =
+      "-----BEGIN PUBLIC KEY-----\n"
+      "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEBey35SCqX88vS5lcCgYDcM+77vsP\n"
+      "GnbYT+PvKMCVJzvY7NQ/ATxZhXoKmhxjx2dBg/FjhY7Z4A/poYvZ1zbvQg==\n"
+      "-----END PUBLIC KEY-----\n";
+  constexpr const char* kCompressed =
+      "-----BEGIN PUBLIC KEY-----\n"
+      "MDkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDIgACBey35SCqX88vS5lcCgYDcM+77vsP\n"
+      "GnbYT+PvKMCVJzs=\n"
+      "-----END PUBLIC KEY-----\n";
+  constexpr const char* kCurveSpelledOut =
+      "-----BEGIN PUBLIC KEY-----\n"
+      "MIIBSzCCAQMGByqGSM49AgEwgfcCAQEwLAYHKoZIzj0BAQIhAP////8AAAABAAAA\n"
+      "AAAAAAAAAAAA////////////////MFsEIP////8AAAABAAAAAAAAAAAAAAAA////\n"
+      "///////////8BCBaxjXYqjqT57PrvVV2mIa8ZR0GsMxTsPY7zjw+J9JgSwMVAMSd\n"
+      "NgiG5wSTamZ44ROdJreBn36QBEEEaxfR8uEsQkf4vOblY6RA8ncDfYEt6zOg9KE5\n"
+      "RdiYwpZP40Li/hp/m47n60p8D54WK84zV2sxXs7LtkBoN79R9QIhAP////8AAAAA\n"
+      "//////////+85vqtpxeehPO5ysL8YyVRAgEBA0IABAXst+Ugql/PL0uZXAoGA3DP\n"
+      "u+77Dxp22E/j7yjAlSc72OzUPwE8WYV6CpocY8dnQYPxY4WO2eAP6aGL2dc270I=\n"
+      "-----END PUBLIC KEY-----\n";
+  for (const char* pem : {kPlain, kCompressed, kCurveSpelledOut}) {
+    const Result<PublicKey> key = PublicKey::FromPem(pem);
+    REQUIRE(key.ok());
+    CHECK(key->id() == "5c288c66b4425fd43379205a436d5b1c3ad730242f781c6f8a3d798639446127");
+    CHECK(key->pem() == kPlain);
   }
 }
 
@@ -434,6 +461,13 @@ TEST_CASE("LoadBundle with trusted keys runs what they have signed, and nothing 
     const Bundle bundle = LoadBundle(folder / "model.so", options);
     CHECK(mark.text() == "g");
     CHECK(bundle.path() == folder / "model.so");
+    CHECK(bundle.library_path().substr(0, 14) == "/proc/self/fd/");
+    // Whoever loads it by that name gets the same library.
+    void* const again = dlopen(bundle.library_path().c_str(), RTLD_NOW);
+    REQUIRE(again != nullptr);
+    CHECK(dlsym(again, "Mark") == bundle.FindSymbol("Mark"));
+    CHECK(mark.text() == "g");
+    dlclose(again);
     CHECK(bundle.is_loaded());
     CHECK(MarkOf(bundle) == 'g');
     CHECK(bundle.params().size() == 6);

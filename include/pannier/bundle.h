@@ -155,8 +155,12 @@ class PANNIER_API Bundle {
   // Checks every stored byte of the artifacts against its digest: kDigestMismatch names what differs.
   void CheckDigests() const;
 
-  const std::string& path() const;   // "" for a bundle opened from memory or by descriptor
-  bool is_loaded() const;            // by LoadBundle or FindBundle: its code can be called
+  const std::string& path() const;  // "" for a bundle opened from memory or by descriptor
+  bool is_loaded() const;           // by LoadBundle or FindBundle: its code can be called
+
+  // The name by which the dynamic loader knows the library, for others that load it, too (TVM's load_module): path(), but for a
+  // bundle that was loaded with trusted keys the checked copy's. "" unless is_loaded().
+  const std::string& library_path() const;
   std::string image_digest() const;  // SHA-256 of what the OS maps of the host; the same after strip
 
   // An exported symbol of the library: its address, or null when there is none. kInvalidArgument unless is_loaded().

@@ -166,6 +166,10 @@ PANNIER_API void pannier_bundle_free(pannier_bundle* bundle) PANNIER_NOEXCEPT;
 // The path it was loaded or opened from, ended by a zero byte; "" for a bundle opened from memory or by descriptor.
 PANNIER_API int pannier_bundle_path(const pannier_bundle* bundle, const char** path, pannier_error* error) PANNIER_NOEXCEPT;
 
+// The name by which the dynamic loader knows the library, for others that load it, too (TVM's load_module): the path, but with
+// trusted keys the checked copy's; "" for a bundle whose code is not loaded. Ended by a zero byte.
+PANNIER_API int pannier_bundle_library_path(const pannier_bundle* bundle, const char** path, pannier_error* error) PANNIER_NOEXCEPT;
+
 // 1 when it comes from pannier_load or pannier_find, so that its code can be called; otherwise 0.
 PANNIER_API int pannier_bundle_is_loaded(const pannier_bundle* bundle, int* is_loaded, pannier_error* error) PANNIER_NOEXCEPT;
 

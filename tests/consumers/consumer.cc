@@ -1,5 +1,5 @@
-// A user of the C++ interface: usage consumer BUNDLE [PUBLIC_KEY]; prints the number of tensors. With a key (a PEM file) the bundle must
-// have its signature.
+// A user of the C++ interface: usage consumer BUNDLE [PUBLIC_KEY]; prints the number of tensors. With a key (a PEM file) the bundle
+// must have its signature.
 #include <pannier/loader.h>
 
 #include <cstdio>
