@@ -32,9 +32,11 @@ void Print(const std::string& target, const char* done, const OutputStyle& style
 
 Result<int> RunSignDetached(const SignCommand& command, const OutputStyle& style) {
   const std::string target = command.output.empty() ? command.bundle + ".sig" : command.output;
-  std::error_code ignored;
-  if (std::filesystem::equivalent(Utf8Path(target), Utf8Path(command.bundle), ignored))
+  std::error_code error;
+  if (std::filesystem::equivalent(Utf8Path(target), Utf8Path(command.bundle), error))
     return {ErrorCode::kInvalidArgument, StrCat(Printable(target), ": found the bundle, expected another place for its signature")};
+  if (error && error != std::errc::no_such_file_or_directory)
+    return {ErrorCode::kIo, StrCat(Printable(target), ": ", error.message())};
   PANNIER_TRY(const std::string signature, SignDetached(command.bundle, command.key, command.threads));
   const ByteView bytes(signature.data(), signature.size());
   if (target == "-") {

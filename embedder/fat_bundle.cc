@@ -177,13 +177,20 @@ Status RestoreFat(const FileSource& source, std::string_view arch, OutputFile& o
   if (!all) {
     PANNIER_TRY(layout, LayOutSlices(original.fat, sizes));
   }
-  PANNIER_CHECK_OK(NamingTarget(out.Truncate(layout.file_size), source, out));
+  // Before room is made for sizes that only the bundle tells.
   for (std::size_t i = 0; i < sizes.size(); ++i) {
     const macho::Slice& to = layout.slices[i];
     if (to.size != sizes[i]) return Changed(StrCat("slice ", NameOf(to), ": found ", sizes[i], " bytes, expected ", to.size));
+    if (!restores[i]) continue;
+    const OpenedBundle& opened = *bundle.bundles[i];
+    PANNIER_CHECK_OK(CheckRestorable(opened.file.bytes(), opened.reader).TakeStatus().WithContext(StrCat("slice ", NameOf(to))));
+    if (opened.reader.manifest().host()->size() != to.size)
+      return Malformed(StrCat("slice ", NameOf(to), ": host: found another size than in the fat header"));
+  }
+  PANNIER_CHECK_OK(NamingTarget(out.Truncate(layout.file_size), source, out));
+  for (std::size_t i = 0; i < sizes.size(); ++i) {
+    const macho::Slice& to = layout.slices[i];
     if (restores[i]) {
-      if (bundle.bundles[i]->reader.manifest().host()->size() != to.size)
-        return Malformed(StrCat("slice ", NameOf(to), ": host: found another size than in the fat header"));
       PANNIER_CHECK_OK(RestoreSlice(source, bundle, i, to.offset, out));
     } else {
       PANNIER_CHECK_OK(NamingTarget(out.CopyFrom(source, bundle.fat.slices[i].offset, to.offset, to.size), source, out));

@@ -100,7 +100,7 @@ Status NamingTarget(Status status, const FileSource& bundle, const OutputFile& o
   return std::move(status).WithContext(Printable(out.target()));
 }
 
-Status RestoreHost(const FileSource& source, ByteView bytes, const BundleReader& reader, const HostPlace& place, OutputFile& out) {
+Result<const format::UndoRecord*> CheckRestorable(ByteView bytes, const BundleReader& reader) {
   PANNIER_TRY(const format::UndoRecord* undo, OpenUndoRecord(reader));
   PANNIER_CHECK_OK(CheckEdits(*undo));
   const format::Manifest& manifest = reader.manifest();
@@ -116,7 +116,11 @@ Status RestoreHost(const FileSource& source, ByteView bytes, const BundleReader&
     if (!bytes.Contains(run.bundle_offset, run.size))
       return Changed(StrCat("found ", bytes.size(), " bytes, expected ", run.size, " of the host's at ", Hex(run.bundle_offset)));
   }
+  return undo;
+}
 
+Status RestoreHost(const FileSource& source, ByteView bytes, const BundleReader& reader, const HostPlace& place, OutputFile& out) {
+  PANNIER_TRY(const format::UndoRecord* undo, CheckRestorable(bytes, reader));
   const auto write = [&]() -> Status {
     for (const HostRun& run : reader.host_runs())
       PANNIER_CHECK_OK(out.CopyFrom(source, place.source + run.bundle_offset, place.target + run.host_offset, run.size));
@@ -135,7 +139,7 @@ Status RestoreHost(const FileSource& source, ByteView bytes, const BundleReader&
   }
   const Sha256Digest found = sha256.Finish();
   // The manifest's digest, not the undo record's own: that one would agree with whatever else was changed in the record.
-  const Sha256Digest expected = ToDigest(*manifest.host()->sha256());
+  const Sha256Digest expected = ToDigest(*reader.manifest().host()->sha256());
   if (found != expected) return Changed(StrCat("the host's sha-256 would be ", found.Hex(), ", expected ", expected.Hex()));
   return {};
 }
@@ -145,6 +149,8 @@ Status RestoreFile(const FileSource& source, std::string_view arch, OutputFile& 
   if (macho::HasFatMagic(mapped.bytes())) return RestoreFat(source, arch, out);
   PANNIER_TRY(const Payload payload, FindPayload(mapped.bytes(), arch));
   PANNIER_TRY(const BundleReader reader, BundleReader::Open(payload));
+  // Before room is made for a size that only the bundle tells.
+  PANNIER_CHECK_OK(CheckRestorable(mapped.bytes(), reader).TakeStatus());
   PANNIER_CHECK_OK(NamingTarget(out.Truncate(reader.manifest().host()->size()), source, out));
   return RestoreHost(source, mapped.bytes(), reader, {}, out);
 }

@@ -26,8 +26,12 @@ struct HostPlace {
 // A status of writing to `out`, with its target's name where that is not the bundle's own, which is the caller's to add.
 Status NamingTarget(Status status, const FileSource& bundle, const OutputFile& out);
 
-// Writes the host of the bundle in `bytes` into `out`, which is made long enough and committed by the caller. kHostChanged with the
-// reason when strip or a signer changed the bundle so that the undo record no longer fits.
+// The undo record, if it still fits the bundle and tells of a host that is all there. kHostChanged with the reason when strip or a
+// signer changed the bundle so that it does not.
+Result<const format::UndoRecord*> CheckRestorable(ByteView bytes, const BundleReader& reader);
+
+// Writes the host of the bundle in `bytes` into `out`, which is made long enough and committed by the caller. Errors as of
+// CheckRestorable.
 Status RestoreHost(const FileSource& source, ByteView bytes, const BundleReader& reader, const HostPlace& place, OutputFile& out);
 
 // The same for a whole file, which may be fat; `arch`: for that slice of it alone.

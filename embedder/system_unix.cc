@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <atomic>
 #include <cerrno>
 #include <charconv>
 #include <string_view>
@@ -17,18 +18,18 @@
 namespace pannier {
 namespace {
 
-void Handle(int signal, int flags, void (*handler)(int, siginfo_t*, void*)) {
+void Handle(int number, int flags, void (*handler)(int, siginfo_t*, void*)) {
   struct sigaction action = {};
   action.sa_sigaction = handler;
   action.sa_flags = SA_SIGINFO | flags;
   struct sigaction old = {};
   // What the parent process had ignored (nohup) stays so.
-  if (sigaction(signal, nullptr, &old) == 0 && old.sa_handler != SIG_IGN) sigaction(signal, &action, nullptr);
+  if (sigaction(number, nullptr, &old) == 0 && old.sa_handler != SIG_IGN) sigaction(number, &action, nullptr);
 }
 
-void EndBySignal(int signal, siginfo_t* /*info*/, void* /*context*/) {
+void EndBySignal(int number, siginfo_t* /*info*/, void* /*context*/) {
   RemoveTemporaryFiles();
-  raise(signal);  // SA_RESETHAND: as if there were no handler
+  raise(number);  // SA_RESETHAND: as if there were no handler
 }
 
 // No more than a signal's handler may do.
@@ -52,7 +53,9 @@ std::string_view MappedAt(std::string_view line, std::uintptr_t address) {
 }
 
 // Where a read would have given an error, a mapping gives SIGBUS.
-void RefuseUnreadable(int /*signal*/, siginfo_t* info, void* /*context*/) {
+void RefuseUnreadable(int number, siginfo_t* info, void* /*context*/) {
+  static std::atomic_flag is_told;
+  while (is_told.test_and_set()) pause();  // another thread is about to end the process
   std::array<char, PATH_MAX + 100> line;
   std::array<char, 4096> buffer;
   std::size_t length = 0;
@@ -73,17 +76,16 @@ void RefuseUnreadable(int /*signal*/, siginfo_t* info, void* /*context*/) {
       _exit(kExitRefused);
     }
   }
-  // No file: the program's own fault, which returns with its own signal.
+  signal(number, SIG_DFL);  // no file: the program's own fault, which comes again now
 }
 
 }  // namespace
 
 void PrepareProcess() {
   signal(SIGXFSZ, SIG_IGN);
-  Handle(SIGBUS, static_cast<int>(SA_RESETHAND), &RefuseUnreadable);
-  for (const int signal : {SIGHUP, SIGINT, SIGTERM}) Handle(signal, static_cast<int>(SA_RESETHAND | SA_NODEFER), &EndBySignal);
-  // A file must not be opened under the number of a closed stream, to be overwritten by what is printed. These cannot be printed
-  // to.
+  Handle(SIGBUS, 0, &RefuseUnreadable);
+  for (const int number : {SIGHUP, SIGINT, SIGTERM}) Handle(number, static_cast<int>(SA_RESETHAND | SA_NODEFER), &EndBySignal);
+  // Else a file would be opened under the number of a closed stream, and overwritten by what is printed. To these, printing fails.
   for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
     if (fcntl(stream, F_GETFD) < 0 && open("/dev/null", stream == STDIN_FILENO ? O_WRONLY : O_RDONLY) < 0) _exit(kExitRefused);
   }

@@ -60,6 +60,8 @@ COMMANDS = [
     Command("sign, P-256", "sign {target} --key {input}/p256.pem --threads 1", "bundle.so", "",
             accept="verify {target} --key {input}/p256.pub"),
     Command("sign --remove", "sign {target} --remove --threads 1", "signed.so", "bundle.so"),
+    Command("sign --detached", "sign {input}/bundle.so --detached --key {input}/p256.pem --threads 1 -o {target}", None,
+            "detached.sig", accept="verify {input}/bundle.so --signature {target} --key {input}/p256.pub"),
     Command("attach", "attach {target} {input}/signature --key {input}/key.pub --threads 1", "bundle.so", "signed.so"),
     Command("embed --sign", f"embed {{target}} {PAYLOAD} --sign {{input}}/key.pem", "lib.so", "signed.so"),
     Command("sign, fat Mach-O", "sign {target} --key {input}/key.pem --threads 1", "fat.model.dylib", "fat.signed.dylib"),
@@ -314,6 +316,9 @@ def try_fault(command, action, number, plain, is_named):
     try:
         cell.set_up(command)
         status, message, calls = cell.run(("plain:" if plain else "") + action, number)
+        if action.startswith("cut"):
+            cut = action.partition("=")[2]
+            shutil.copyfile(prepared / pathlib.Path(cut).name, cell.path / cut)
         if not calls:
             return "not reached", None
         call = calls[0]
@@ -322,9 +327,6 @@ def try_fault(command, action, number, plain, is_named):
     except (OSError, subprocess.TimeoutExpired) as error:
         return action, f"{action}: call {number}: {error}"
     finally:
-        if action.startswith("cut"):
-            cut = action.partition("=")[2]
-            shutil.copyfile(prepared / pathlib.Path(cut).name, cell.path / cut)
         cells.put(cell)
 
 
