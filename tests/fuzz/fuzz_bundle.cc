@@ -8,8 +8,7 @@
 #include "src/payload.h"
 #include "tests/fuzz/fuzz_support.h"
 
-using namespace pannier;
-
+namespace pannier {
 namespace {
 
 // What decodes to more than this is left alone, as docs/format.md advises readers of strangers' bundles.
@@ -88,3 +87,5 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (DetectFormat(bytes) == FileFormat::kPe) (void)FindMappedPe(bytes);
   return 0;
 }
+
+}  // namespace pannier

@@ -6,7 +6,7 @@
 #include "src/chunked_content.h"
 #include "tests/fuzz/fuzz_support.h"
 
-using namespace pannier;
+namespace pannier {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   constexpr std::uint32_t kLargest = 1 << 20;
@@ -34,3 +34,5 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   (void)content.StoredBytes();
   return 0;
 }
+
+}  // namespace pannier

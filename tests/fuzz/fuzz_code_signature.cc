@@ -4,8 +4,7 @@
 #include "src/code_signature.h"
 #include "tests/fuzz/fuzz_support.h"
 
-using namespace pannier;
-
+namespace pannier {
 namespace {
 
 void RequireSameAgain(const SignatureFacts& facts) {
@@ -36,3 +35,5 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   }
   return 0;
 }
+
+}  // namespace pannier

@@ -11,8 +11,7 @@
 #include "tests/file_fixture.h"
 #include "tests/fuzz/fuzz_support.h"
 
-using namespace pannier;
-
+namespace pannier {
 namespace {
 
 // As in fuzz_bundle.cc.
@@ -62,3 +61,5 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   }
   return 0;
 }
+
+}  // namespace pannier

@@ -15,8 +15,7 @@
 #include "tests/fuzz/fuzz_support.h"
 #include "tests/params_builder.h"
 
-using namespace pannier;
-
+namespace pannier {
 namespace {
 
 namespace fs = std::filesystem;
@@ -101,3 +100,5 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   bundle.DecodeAll();
   return 0;
 }
+
+}  // namespace pannier

@@ -3,8 +3,7 @@
 #include "src/sha256.h"
 #include "tests/fuzz/fuzz_support.h"
 
-using namespace pannier;
-
+namespace pannier {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const ByteView input(data, size);
   const Sha256Digest digest = Sha256Of(input);
@@ -15,3 +14,5 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   (void)FindSigner(*signature, {});
   return 0;
 }
+
+}  // namespace pannier

@@ -7,7 +7,7 @@
 #include "tests/fuzz/fuzz_support.h"
 #include "tests/fuzz/host_target.h"
 
-using namespace pannier;
+namespace pannier {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   static const MemoryFile memory;
@@ -36,3 +36,5 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   Require(ByteView(restored.data(), restored.size()) == host, "a bundle is restored byte for byte");
   return 0;
 }
+
+}  // namespace pannier

@@ -7,7 +7,7 @@
 #include "src/chunked_content.h"
 #include "tests/fuzz/fuzz_support.h"
 
-using namespace pannier;
+namespace pannier {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   FuzzInput input(data, size);
@@ -39,3 +39,5 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   Require(ByteView(decoded.data(), decoded.size()) == original, "what was encoded decodes to the same");
   return 0;
 }
+
+}  // namespace pannier

@@ -11,8 +11,7 @@
 #include "tests/fuzz/bundle_sealer.h"
 #include "tests/fuzz/fuzz_support.h"
 
-using namespace pannier;
-
+namespace pannier {
 namespace {
 
 constexpr std::uint64_t kRoom = 8;
@@ -76,3 +75,5 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (reader.ok()) Use(*reader);
   return 0;
 }
+
+}  // namespace pannier

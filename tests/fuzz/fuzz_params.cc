@@ -4,7 +4,7 @@
 #include "src/tvm_params.h"
 #include "tests/fuzz/fuzz_support.h"
 
-using namespace pannier;
+namespace pannier {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const ByteView input(data, size);
@@ -25,3 +25,5 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   Require(ByteView(written.data(), written.size()) == input, "params are written again as they were");
   return 0;
 }
+
+}  // namespace pannier

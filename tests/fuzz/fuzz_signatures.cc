@@ -8,8 +8,7 @@
 #include "tests/file_fixture.h"
 #include "tests/fuzz/fuzz_support.h"
 
-using namespace pannier;
-
+namespace pannier {
 namespace {
 
 struct Signed {
@@ -58,3 +57,5 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
             "signatures stay as they are");
   return 0;
 }
+
+}  // namespace pannier

@@ -10,8 +10,7 @@
 #include "tests/fuzz/bundle_sealer.h"
 #include "tests/fuzz/fuzz_support.h"
 
-using namespace pannier;
-
+namespace pannier {
 namespace {
 
 // FlatBuffers want 8 bytes' alignment.
@@ -83,3 +82,5 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (reader.ok()) UseTensors(*reader);
   return 0;
 }
+
+}  // namespace pannier

@@ -5,8 +5,7 @@
 #include "src/verify.h"
 #include "tests/fuzz/fuzz_support.h"
 
-using namespace pannier;
-
+namespace pannier {
 namespace {
 
 void VerifyLibrary(ByteView bytes) {
@@ -36,3 +35,5 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   for (const macho::Slice& slice : fat->slices) VerifyLibrary(*bytes.Slice(slice.offset, slice.size));
   return 0;
 }
+
+}  // namespace pannier

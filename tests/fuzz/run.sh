@@ -2,8 +2,8 @@
 # Fuzzes: builds the targets with clang, runs each in turn, and says what it cost and what was found.
 #
 # usage: tests/fuzz/run.sh [SECONDS] [TARGET...]    each target (default: all) for so many seconds (default: 60)
-#        tests/fuzz/run.sh --keep [TARGET...]       what was learned, as little of it as covers as much, becomes
-#                                                   tests/fuzz/corpus/TARGET.tar.xz
+#        tests/fuzz/run.sh --keep                   what was learned, as little of it as covers as much, becomes
+#                                                   tests/fuzz/corpus/*.tar.xz
 #
 # Inputs that end a target are kept in build/fuzz/findings/TARGET; the exit status is then 1. All other inputs that reached
 # something new are in build/fuzz/corpus/TARGET, and later runs begin with them.
@@ -31,6 +31,15 @@ max_input() {
   esac
 }
 
+# Targets with the same kind of input share what is kept. CMakeLists.txt has the same groups.
+group_of() {
+  case $1 in
+    bundle | commands | verify) echo bundles ;;
+    embed | *_host) echo hosts ;;
+    *) echo "$1" ;;
+  esac
+}
+
 fuzz() {
   local target=$1
   shift
@@ -42,9 +51,10 @@ fuzz() {
 
 # Unpacks what is kept, and makes the inputs to begin with.
 prepare() {
-  local target=$1
+  local target=$1 packed
+  packed=$kept/$(group_of "$target").tar.xz
   mkdir -p "$build/corpus/$target" "$build/findings/$target"
-  if [[ -f $kept/$target.tar.xz ]]; then tar -xJf "$kept/$target.tar.xz" -C "$build/corpus/$target"; fi
+  if [[ -f $packed ]]; then tar -xJf "$packed" -C "$build/corpus/$target"; fi
 }
 
 stat_of() { sed -n "s/^stat::$1: *//p" "$2" | tail -n 1; }
@@ -77,20 +87,27 @@ count_processor_milliseconds() {
   processor_milliseconds=$(awk 'NR == 2 { gsub(/[ms]/, " "); printf "%d", 1000 * (60 * ($1 + $3) + $2 + $4) }' "$scratch/times")
 }
 
-# What reaches something that the seeds, which are made anew each time, do not.
+# What reaches something that the seeds, which are made anew each time, do not. Large inputs would make the repository large.
 keep() {
-  local target seed
+  local group target seed
   mkdir -p "$kept"
-  for target in "$@"; do
-    prepare "$target"
-    rm -rf "$scratch/merged"
-    cp -r "$build/seeds/$target" "$scratch/merged"
-    fuzz "$target" -merge=1 -use_counters=0 "$scratch/merged" "$build/corpus/$target" >"$scratch/merge.log" 2>&1 ||
-      { tail -n 20 "$scratch/merge.log" >&2; fail "$target: cannot be merged; see to its findings first"; }
-    for seed in "$build/seeds/$target"/*; do rm "$scratch/merged/${seed##*/}"; done
-    tar -C "$scratch/merged" --sort=name --owner=0 --group=0 --numeric-owner --mtime=@0 -cf - . | xz -9e >"$kept/$target.tar.xz"
-    printf '%-16s %6d inputs, %8d bytes packed\n' "$target" "$(find "$scratch/merged" -type f | wc -l)" \
-      "$(stat -c %s "$kept/$target.tar.xz")"
+  for group in "$@"; do
+    rm -rf "$scratch/merged" "$scratch/learned"
+    mkdir "$scratch/merged"
+    for target in "${all_targets[@]}"; do
+      [[ $(group_of "$target") == "$group" ]] || continue
+      prepare "$target"
+      cp "$build/seeds/$target"/* "$scratch/merged"
+      mkdir "$scratch/learned"
+      find "$build/corpus/$target" -type f -size -40k -exec cp -t "$scratch/learned" {} +
+      fuzz "$target" -merge=1 -use_counters=0 "$scratch/merged" "$scratch/learned" >"$scratch/merge.log" 2>&1 ||
+        { tail -n 20 "$scratch/merge.log" >&2; fail "$target: cannot be merged; see to its findings first"; }
+      for seed in "$build/seeds/$target"/*; do rm "$scratch/merged/${seed##*/}"; done
+      rm -r "$scratch/learned"
+    done
+    tar -C "$scratch/merged" --sort=name --owner=0 --group=0 --numeric-owner --mtime=@0 -cf - . | xz -9e >"$kept/$group.tar.xz"
+    printf '%-16s %6d inputs, %8d bytes packed\n' "$group" "$(find "$scratch/merged" -type f | wc -l)" \
+      "$(stat -c %s "$kept/$group.tar.xz")"
   done
 }
 
@@ -116,7 +133,9 @@ main() {
   rm -rf "$build/seeds"
   TMPDIR=$scratch ASAN_OPTIONS=detect_container_overflow=0 "$build/tests/fuzz/make_seeds" "$build/seeds"
   if $is_keeping; then
-    keep "${targets[@]}"
+    local groups
+    mapfile -t groups < <(for target in "${targets[@]}"; do group_of "$target"; done | sort -u)
+    keep "${groups[@]}"
     return
   fi
 
