@@ -123,7 +123,7 @@ Signer SignerWithSignature(std::string signature, PublicKey key) {
 }
 
 Signer SignerOfNone() {
-  return [](const BundleReader&, std::vector<BundleSignature>) -> Result<std::vector<BundleSignature>> {
+  return [](const BundleReader&, const std::vector<BundleSignature>&) -> Result<std::vector<BundleSignature>> {
     return std::vector<BundleSignature>();
   };
 }

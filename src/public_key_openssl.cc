@@ -29,7 +29,7 @@ struct FreeContext {
   void operator()(EVP_MD_CTX* context) const { EVP_MD_CTX_free(context); }
 };
 
-Status NotAKey(std::string why) {
+Status NotAKey(const std::string& why) {
   ERR_clear_error();
   return {ErrorCode::kSignature, StrCat("public key: ", why)};
 }
