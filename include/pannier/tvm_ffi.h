@@ -22,6 +22,7 @@
 #include <vector>
 
 #include "pannier/bundle.h"
+#include "pannier/dlpack.h"
 
 namespace pannier {
 
@@ -35,14 +36,7 @@ inline tvm::ffi::Module TvmModule(const Bundle& bundle) {
 // A tensor in TVM's hands: the bundle's memory, which stays for as long as TVM needs it. TVM's functions may write to their
 // arguments, and types do not tell; so this is mutable_data(), whose writes nobody else sees.
 inline tvm::ffi::Tensor TvmTensor(const Bundle& bundle, const TensorView& tensor) {
-  struct Managed {
-    DLManagedTensor tensor;
-    Bundle bundle;  // keeps memory and shape
-  };
-  auto* const managed = new Managed{{tensor.mutable_dl_tensor().As<DLTensor>(), nullptr, nullptr}, bundle};
-  managed->tensor.manager_ctx = managed;
-  managed->tensor.deleter = [](DLManagedTensor* self) { delete static_cast<Managed*>(self->manager_ctx); };
-  return tvm::ffi::Tensor::FromDLPack(&managed->tensor);
+  return tvm::ffi::Tensor::FromDLPack(ManagedTensor(bundle, tensor));
 }
 
 // The params of a Relax function in the order in which it takes them: those named FUNCTION/0, FUNCTION/1, ..., as

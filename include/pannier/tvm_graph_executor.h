@@ -22,6 +22,7 @@
 #include <string>
 
 #include "pannier/bundle.h"
+#include "pannier/dlpack.h"
 
 namespace pannier {
 
@@ -35,14 +36,7 @@ inline tvm::runtime::Module TvmModule(const Bundle& bundle) {
 // A tensor in TVM's hands: the bundle's memory, which stays for as long as TVM needs it. What writes to it (mutable_data()) nobody
 // else sees.
 inline tvm::runtime::NDArray TvmTensor(const Bundle& bundle, const TensorView& tensor) {
-  struct Managed {
-    DLManagedTensor tensor;
-    Bundle bundle;  // keeps memory and shape
-  };
-  auto* const managed = new Managed{{tensor.mutable_dl_tensor().As<DLTensor>(), nullptr, nullptr}, bundle};
-  managed->tensor.manager_ctx = managed;
-  managed->tensor.deleter = [](DLManagedTensor* self) { delete static_cast<Managed*>(self->manager_ctx); };
-  return tvm::runtime::NDArray::FromDLPack(&managed->tensor);
+  return tvm::runtime::NDArray::FromDLPack(ManagedTensor(bundle, tensor));
 }
 
 // The executor for the bundle's graph on `device`, with its params set. On the CPU, from TVM 0.8 on, it uses them where they are
