@@ -288,7 +288,8 @@ TEST_CASE("a library cut off anywhere is an error at load, or has its whole payl
        std::vector<std::pair<std::string, std::uint64_t>>{{"small.so", 1}, {"file-only.so", 1}, {"large.so", 499}}) {
     const std::string path = folder / name;
     const std::uint64_t whole = fs::file_size(path);
-    const ChildOutcome outcome = InChild([&]() -> std::string {
+    // By value: clang 14's lambdas capture no structured binding by reference.
+    const ChildOutcome outcome = InChild([&, step = step]() -> std::string {
       LoadOptions options;
       options.check = Check::kFull;
       std::uint64_t loaded = 0;

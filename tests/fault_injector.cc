@@ -235,7 +235,7 @@ std::string Injector::FileOf(pid_t thread, Registers& registers, const Shape& sh
   const std::string file = FileOf(thread, registers, shape.descriptor, shape.path);
   if (shape.other_descriptor < 0 && shape.other_path < 0) return IsInFolder(file) ? file : "";
   // What is written to, if that is one of ours.
-  const std::string other = FileOf(thread, registers, shape.other_descriptor, shape.other_path);
+  std::string other = FileOf(thread, registers, shape.other_descriptor, shape.other_path);
   if (IsInFolder(other)) return other;
   return IsInFolder(file) ? file : "";
 }

@@ -115,7 +115,8 @@ check_model() {
 # The whole test of one machine, in a process of its own; everything it has to say goes to its folder.
 check_machine() {
   local triple=$1 machine=$1 qemu=$2 relay=$3 folder=$work/$1 run=() codec tool
-  [[ $qemu == - ]] || run=("$qemu" -L "/usr/$triple")
+  # The library path: a loader that finds /lib32 in this machine's own cache would pair the C library there with its own ld.so.
+  [[ $qemu == - ]] || run=("$qemu" -L "/usr/$triple" -E "LD_LIBRARY_PATH=/usr/$triple/lib")
   mkdir -p "$folder"
   rm -f "$folder"/*.txt "$folder"/*.so
   for tool in "$triple-gcc" "$triple-g++" ${run[0]:+"${run[0]}"}; do

@@ -10,7 +10,7 @@ attempt() {
   local codec=$1 what=$2 status=ok
   shift 2
   # The time limit is for an emulator that hangs.
-  timeout 300 "$@" >"$folder/output.txt" 2>&1 || status=FAILED
+  timeout 120 "$@" >"$folder/output.txt" 2>&1 || status=FAILED
   row "$status" "$codec" "$what" "$(sed -n 's/.*largest difference \([^,]*\),.*/\1/p' "$folder/output.txt")"
   [[ $status == ok ]] || { echo "$machine, $codec, $what: $*" && cat "$folder/output.txt"; } >>"$folder/failures.txt"
 }

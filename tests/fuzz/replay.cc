@@ -2,6 +2,7 @@
 // size.
 #include <algorithm>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <memory>
@@ -37,6 +38,8 @@ void* operator new(std::size_t size) {
   if (memory == nullptr) throw std::bad_alloc();
   return memory;
 }
+// The library's own would call AddressSanitizer's malloc, not the one above, and then the deletes below.
+void* operator new(std::size_t size, const std::nothrow_t&) noexcept { return std::malloc(std::max<std::size_t>(size, 1)); }
 void operator delete(void* memory) noexcept { std::free(memory); }
 void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
 
