@@ -590,8 +590,9 @@ TEST_CASE("a file that changes between check and use is caught") {
       return;
     }
     const int file = open(model.c_str(), O_WRONLY | O_CLOEXEC);  // the same one
-    for (std::size_t at = 0; at < next.size(); at += 65536)
-      static_cast<void>(pwrite(file, next.data() + at, std::min<std::size_t>(65536, next.size() - at), static_cast<off_t>(at)));
+    for (std::size_t at = 0; at < next.size(); at += 65536) {
+      if (pwrite(file, next.data() + at, std::min<std::size_t>(65536, next.size() - at), static_cast<off_t>(at)) < 0) std::abort();
+    }
     close(file);
   };
   std::size_t loaded = 0;
