@@ -22,6 +22,7 @@ inline constexpr std::string_view kAnchorSection = ".tvm.anchor";
 inline constexpr std::string_view kGraphSection = ".tvm.graph";
 inline constexpr std::string_view kParamsSection = ".tvm.params";
 inline constexpr std::string_view kExtraSection = ".tvm.extra";
+inline constexpr std::string_view kFactorySection = ".tvm.factory";  // graph and params within TVM's blob of modules
 inline constexpr std::string_view kIndexSection = ".tvm.index";
 inline constexpr std::string_view kUndoSection = ".tvm.undo";
 inline constexpr std::string_view kManifestSection = ".tvm.manifest";
