@@ -22,6 +22,7 @@ struct MovedSection {
   std::uint64_t align = 1;
   std::uint64_t pointer_offset = 0;  // in the file: the address that leads to it
   std::uint64_t payload_offset = 0;  // from the anchor
+  std::vector<std::uint8_t> grown;   // what it holds from now on; empty: what it held
 };
 
 // How many section headers the payload gets: its sections are always in the same order, but headers need room.

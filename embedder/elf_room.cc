@@ -25,17 +25,13 @@ struct TableTag {
   std::uint64_t tag;
   std::string_view section;
 };
-constexpr std::array<TableTag, 7> kMovableTables = {{{4, ".hash"},
-                                                     {5, ".dynstr"},
-                                                     {6, ".dynsym"},
-                                                     {0x6ffffef5, ".gnu.hash"},
-                                                     {0x6ffffff0, ".gnu.version"},
+constexpr std::array<TableTag, 7> kMovableTables = {{{elf::kTagHash, ".hash"},
+                                                     {elf::kTagStrings, ".dynstr"},
+                                                     {elf::kTagSymbols, ".dynsym"},
+                                                     {elf::kTagGnuHash, ".gnu.hash"},
+                                                     {elf::kTagVersions, ".gnu.version"},
                                                      {0x6ffffffc, ".gnu.version_d"},
                                                      {0x6ffffffe, ".gnu.version_r"}}};
-constexpr std::uint64_t kTagHash = 4;
-constexpr std::uint16_t kMachineS390 = 22;
-constexpr std::uint64_t kTagSymbols = 6;
-constexpr std::uint64_t kTagGnuHash = 0x6ffffef5;
 
 constexpr std::uint64_t kLargestAlign = 4096;  // of what leaves: the payload grows by as much
 
@@ -123,61 +119,6 @@ std::vector<Occupant> OccupantsFromSections(const HostModel& host, std::uint64_t
   return occupants;
 }
 
-std::optional<std::uint64_t> FileOffsetOf(const HostModel& host, std::uint64_t address) {
-  for (const elf::Segment& segment : host.segments) {
-    if (segment.type == elf::kSegmentLoad && address >= segment.vaddr && address - segment.vaddr < segment.filesz) {
-      return segment.offset + (address - segment.vaddr);
-    }
-  }
-  return std::nullopt;
-}
-
-struct HashTable {
-  std::uint64_t size = 0;
-  std::uint64_t symbols = 0;  // in the symbol table beside it; 0 when the hash table does not tell
-};
-
-// .hash, or .gnu.hash with the chains followed to their last symbol (docs: "GNU hash ELF sections", binutils' elflink.c).
-std::optional<HashTable> ReadHashTable(const HostModel& host, std::uint64_t tag, std::uint64_t offset) {
-  auto word = [&](std::uint64_t at) { return host.bytes.Read<std::uint32_t>(at, host.header.order); };
-  if (tag == kTagHash) {
-    // Words of 8 bytes on s390x (and Alpha, which nobody has); of the counts, the low halves are enough.
-    const bool is_wide = host.header.is_64 && host.header.machine == kMachineS390;
-    const std::uint64_t size = is_wide ? 8 : 4;
-    const auto buckets = word(offset + (is_wide ? 4 : 0));
-    const auto chains = word(offset + size + (is_wide ? 4 : 0));
-    if (!buckets || !chains) return std::nullopt;
-    return HashTable{size * (2 + std::uint64_t{*buckets} + *chains), *chains};
-  }
-  const auto buckets = word(offset);
-  const auto first_symbol = word(offset + 4);
-  const auto bloom_words = word(offset + 8);
-  if (!buckets || !first_symbol || !bloom_words) return std::nullopt;
-  const std::uint64_t bucket_table = offset + 16 + std::uint64_t{*bloom_words} * host.header.word_size();
-  const std::uint64_t chain_table = bucket_table + std::uint64_t{*buckets} * 4;
-  if (!host.bytes.Contains(bucket_table, std::uint64_t{*buckets} * 4)) return std::nullopt;
-  std::uint32_t last = 0;
-  for (std::uint64_t i = 0; i < *buckets; ++i) last = std::max(last, *word(bucket_table + 4 * i));
-  if (last < *first_symbol) return HashTable{chain_table - offset, 0};
-  for (std::uint64_t i = last - *first_symbol;; ++i) {
-    const auto entry = word(chain_table + 4 * i);
-    if (!entry) return std::nullopt;
-    if ((*entry & 1) != 0) return HashTable{chain_table + 4 * (i + 1) - offset, *first_symbol + i + 1};
-  }
-}
-
-// How many dynamic symbols there are, as far as a hash table tells. (LIEF guesses, and stops at the last that a relocation names
-// when there are many more.)
-std::uint64_t CountDynamicSymbols(const HostModel& host) {
-  for (const DynamicEntry& entry : host.dynamic) {
-    if (entry.tag != kTagHash && entry.tag != kTagGnuHash) continue;
-    const auto offset = FileOffsetOf(host, entry.value);
-    const auto table = offset ? ReadHashTable(host, entry.tag, *offset) : std::nullopt;
-    if (table && table->symbols != 0) return table->symbols;
-  }
-  return 0;
-}
-
 // For a file without section headers: what leads to a table says where it begins; its own content must say where it ends.
 std::vector<Occupant> OccupantsFromDynamic(const HostModel& host, std::uint64_t table_end) {
   std::vector<Occupant> occupants;
@@ -189,16 +130,17 @@ std::vector<Occupant> OccupantsFromDynamic(const HostModel& host, std::uint64_t 
     if (!known)
       occupants.push_back({"a note", segment.offset, segment.filesz, std::max<std::uint64_t>(segment.align, 1), true, nullptr});
   }
-  const std::uint64_t symbol_count = CountDynamicSymbols(host);
+  // LIEF guesses, and stops at the last that a relocation names when there are many more.
+  const std::uint64_t symbol_count = elf::CountDynamicSymbols(host);
   for (const DynamicEntry& entry : host.dynamic) {
     if (FindPointer(host, entry.value) != &entry) continue;
-    const auto offset = FileOffsetOf(host, entry.value);
+    const auto offset = host.FileOffset(entry.value);
     if (!offset || *offset < table_end) continue;
     std::optional<std::uint64_t> size;
-    if (entry.tag == kTagHash || entry.tag == kTagGnuHash) {
-      if (const auto table = ReadHashTable(host, entry.tag, *offset)) size = table->size;
+    if (entry.tag == elf::kTagHash || entry.tag == elf::kTagGnuHash) {
+      if (const auto table = elf::ReadHashTable(host, entry.tag, *offset)) size = table->size;
     }
-    if (entry.tag == kTagSymbols && symbol_count > 0) size = symbol_count * (host.header.is_64 ? 24 : 16);
+    if (entry.tag == elf::kTagSymbols && symbol_count > 0) size = symbol_count * elf::SymbolSize(host.header);
     const bool leaves = size && host.bytes.Contains(*offset, *size);
     occupants.push_back({std::string(FindTag(entry.tag)->section), *offset, leaves ? *size : 1, host.header.word_size(), false,
                          leaves ? &entry : nullptr});

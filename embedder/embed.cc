@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "embedder/artifact_stream.h"
+#include "embedder/factory_layout.h"
 #include "embedder/fat_bundle.h"
 #include "embedder/fat_layout.h"
 #include "embedder/finisher.h"
@@ -17,9 +18,11 @@
 #include "embedder/output_file.h"
 #include "embedder/restore.h"
 #include "embedder/sign.h"
+#include "src/exported_symbol.h"
 #include "src/format.h"
 #include "src/macho_file.h"
 #include "src/mapped_file.h"
+#include "src/module_blob.h"
 #include "src/text.h"
 #include "src/verify.h"
 
@@ -78,6 +81,7 @@ struct Part {
   std::size_t slice = 0;     // its number in the fat header
   std::uint64_t offset = 0;  // where it begins in the host's file
   std::unique_ptr<Host> host;
+  std::optional<FactoryFacts> factory;  // that graph and params become a part of
 };
 
 // The host's file as a whole, where it is a fat one.
@@ -86,14 +90,26 @@ struct FatHost {
   FatFacts facts;
 };
 
-Status OpenPart(Part part, ByteView bytes, const HostOptions& options, std::vector<Part>& parts) {
-  PANNIER_TRY(part.host, Host::Open(bytes, options));
+Status OpenPart(Part part, ByteView bytes, const EmbedOptions& options, std::size_t artifacts, std::vector<Part>& parts) {
+  HostOptions host_options;
+  host_options.artifacts = artifacts;
+  host_options.drop_signature = options.drop_signature;
+  host_options.sectionless = options.sectionless;
+  if (!options.factory_key.empty()) {
+    host_options.exported = kBlobSymbol;
+    part.factory = FactoryFacts{options.factory_key, {}};
+    PANNIER_TRY(const std::optional<ByteView> own, FindExported(bytes, kBlobSymbol));
+    if (own) {
+      PANNIER_TRY(part.factory->imported, ParseModuleBlob(*own).WithContext(StrCat("symbol ", kBlobSymbol)));
+    }
+  }
+  PANNIER_TRY(part.host, Host::Open(bytes, host_options));
   parts.push_back(std::move(part));
   return {};
 }
 
 // The slices that get a payload, in the file's order.
-Status OpenFat(const HostFile& file, const HostOptions& options, const std::string& arch, FatHost& fat, std::vector<Part>& parts) {
+Status OpenFat(const HostFile& file, const EmbedOptions& options, std::size_t artifacts, FatHost& fat, std::vector<Part>& parts) {
   const ByteView bytes = file.mapped.bytes();
   PANNIER_TRY(fat.file, macho::ParseFat(bytes, bytes.size()));
   PANNIER_CHECK_OK(CheckGaps(bytes, fat.file));
@@ -103,10 +119,11 @@ Status OpenFat(const HostFile& file, const HostOptions& options, const std::stri
     const ByteView library = *bytes.Slice(slice.offset, slice.size);
     fat.facts.slices.push_back(Sha256Of(library));
     const std::string name = macho::ArchName(slice.cpu_type, slice.cpu_subtype);
-    if (!arch.empty() && arch != name) continue;
-    PANNIER_CHECK_OK(OpenPart({name, i, slice.offset, nullptr}, library, options, parts).WithContext(StrCat("slice ", name)));
+    if (!options.arch.empty() && options.arch != name) continue;
+    PANNIER_CHECK_OK(
+        OpenPart({name, i, slice.offset, nullptr, {}}, library, options, artifacts, parts).WithContext(StrCat("slice ", name)));
   }
-  if (parts.empty()) return {ErrorCode::kNotFound, StrCat("found no slice ", Printable(arch))};
+  if (parts.empty()) return {ErrorCode::kNotFound, StrCat("found no slice ", Printable(options.arch))};
   std::stable_sort(parts.begin(), parts.end(), [](const Part& a, const Part& b) { return a.offset < b.offset; });
   return {};
 }
@@ -180,7 +197,7 @@ Result<Embedded> EmbedPart(const Job& job, const Part& part, const FatHost* fat,
   const Host& host = *part.host;
   const Placement& placement = host.placement();
   const PayloadTarget payload = {job.out, base + placement.anchor_offset, placement.anchor_address};
-  PANNIER_TRY(Layout layout, EncodeArtifacts(job.inputs, placement, payload, job.options));
+  PANNIER_TRY(Layout layout, EncodeArtifacts(job.inputs, part.factory ? &*part.factory : nullptr, placement, payload, job.options));
   Finisher finisher(host, Sha256Of(host.bytes()), fat != nullptr ? &fat->facts : nullptr, job.options.threads, layout);
   PANNIER_CHECK_OK(finisher.Run().WithContext(Printable(job.host_path)));
   if (job.out != nullptr) {
@@ -259,18 +276,15 @@ Result<EmbedSummary> Embed(const std::string& host_path, const std::vector<Named
   HostFile file;
   PANNIER_CHECK_OK(OpenHost(host_path, target, options.force, file));
   const ByteView bytes = file.mapped.bytes();
-  HostOptions host_options;
-  host_options.artifacts = artifacts.size();
-  host_options.drop_signature = options.drop_signature;
-  host_options.sectionless = options.sectionless;
   const bool is_fat = macho::HasFatMagic(bytes);
   FatHost fat;
   std::vector<Part> parts;
   if (!is_fat && !options.arch.empty())
     return {ErrorCode::kInvalidArgument,
             StrCat(Printable(host_path), ": --arch: found a file of one architecture, expected a fat one")};
-  PANNIER_CHECK_OK((is_fat ? OpenFat(file, host_options, options.arch, fat, parts) : OpenPart({}, bytes, host_options, parts))
-                       .WithContext(Printable(host_path)));
+  PANNIER_CHECK_OK(
+      (is_fat ? OpenFat(file, options, artifacts.size(), fat, parts) : OpenPart({}, bytes, options, artifacts.size(), parts))
+          .WithContext(Printable(host_path)));
   PANNIER_TRY(const std::vector<ArtifactInput> inputs, OpenArtifacts(artifacts));
 
   Signer signer;

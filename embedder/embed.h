@@ -23,6 +23,9 @@ struct EmbedOptions {
   bool sectionless = false;     // Mach-O: where there is no room, a segment without section headers will do
   std::string arch;             // fat Mach-O: this slice alone; empty: all
   std::string sign_key;         // a file with a private key that signs; empty: nobody does
+  // TVM's own loader takes the bundle for an export of its own. Empty, or what it calls a graph executor's factory: kFactoryKey and
+  // so on (src/module_blob.h). Only with CodecChoice::kStore.
+  std::string factory_key;
 };
 
 struct ArtifactSummary {

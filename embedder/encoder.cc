@@ -89,7 +89,7 @@ class ContentEncoder {
     }
     PANNIER_CHECK_OK(EncodeGroups());
     CopyEqualContents();
-    artifact_.stored_size = position_ - artifact_.offset;
+    artifact_.stored_size = plan_.verbatim_from ? file_.size() - *plan_.verbatim_from : position_ - artifact_.offset;
     artifact_.sha256 = sha256_.Finish();
     return {};
   }
@@ -206,7 +206,10 @@ class ContentEncoder {
     artifact_.has_frames = artifact_.has_frames || job.record.codec != Codec::kStore;
     const bool may_share = content.compress() && !content.keep_frames;
     if (may_share && ShareKnown(job)) return;
-    if (job.is_first) position_ = AlignUp(target_.anchor_address + position_, content.align) - target_.anchor_address;
+    if (job.is_first) {
+      position_ = plan_.verbatim_from ? artifact_.offset + (content.source_offset - *plan_.verbatim_from)
+                                      : AlignUp(target_.anchor_address + position_, content.align) - target_.anchor_address;
+    }
     job.payload_offset = position_;
     job.record.offset = position_ - artifact_.offset;
     position_ += job.stored.size();
@@ -384,6 +387,18 @@ Result<EncodedArtifact> EncodeArtifact(const ArtifactInput& input, std::uint64_t
   artifact.align = plan.contents.empty() ? kTensorAlignment : plan.contents.front().align;
   artifact.offset = AlignUp(target.anchor_address + payload_offset, artifact.align) - target.anchor_address;
 
+  PANNIER_CHECK_OK(ContentEncoder(file, plan, target, options, encoders, artifact).Run());
+  PANNIER_CHECK_OK(file.CheckUnchanged().WithContext(Printable(file.path())));
+  return artifact;
+}
+
+Result<EncodedArtifact> StoreVerbatim(const ArtifactInput& input, std::uint64_t from, std::uint64_t payload_offset,
+                                      const PayloadTarget& target, const EncodeOptions& options) {
+  const FileSource& file = *input.file;
+  EncoderPool encoders(options.level);
+  const ContentPlan plan = PlanVerbatim(input, from);
+  EncodedArtifact artifact;
+  artifact.offset = payload_offset;
   PANNIER_CHECK_OK(ContentEncoder(file, plan, target, options, encoders, artifact).Run());
   PANNIER_CHECK_OK(file.CheckUnchanged().WithContext(Printable(file.path())));
   return artifact;

@@ -54,6 +54,10 @@ struct PayloadTarget {
 Result<EncodedArtifact> EncodeArtifact(const ArtifactInput& input, std::uint64_t payload_offset, const PayloadTarget& target,
                                        const EncodeOptions& options);
 
+// Stores an artifact as the file is from `from` on, at exactly `payload_offset`. What stands between tensors is left to the caller.
+Result<EncodedArtifact> StoreVerbatim(const ArtifactInput& input, std::uint64_t from, std::uint64_t payload_offset,
+                                      const PayloadTarget& target, const EncodeOptions& options);
+
 }  // namespace pannier
 
 #endif  // PANNIER_EMBEDDER_ENCODER_H_

@@ -107,6 +107,7 @@ void Finisher::FillParts() {
     }
   };
   add_planned(true);
+  facts_.parts.insert(facts_.parts.end(), layout_.parts.begin(), layout_.parts.end());
   facts_.parts.push_back(
       {std::string(kIndexSection), layout_.sections[facts_.index_section].offset, layout_.index.size(), layout_.index.Digest()});
   add(std::string(kUndoSection), layout_.sections[facts_.undo_section].offset, undo_);

@@ -19,9 +19,9 @@ struct HostOptions {
   bool drop_signature = false;  // a signature that any change voids may go
   bool sectionless = false;     // Mach-O: where there is no room, a segment without section headers will do
   bool asks_lief = true;        // LIEF must see the same; else our own reader alone does
-  // A symbol that the bundle exports: it leads to the first byte of the section kFactorySection, which the payload then has. Where the
-  // host exports it already, it leads there instead. Empty: none.
-  std::string_view exported;
+  // A symbol that the bundle exports: it leads to the first byte of the section kFactorySection, which the payload then has. Where
+  // the host exports it already, it leads there instead. Empty: none.
+  std::string_view exported = {};
 };
 
 class Host {

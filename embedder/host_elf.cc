@@ -31,7 +31,7 @@ class ElfHost : public Host {
 Result<std::unique_ptr<Host>> OpenElfHost(ByteView bytes, const HostOptions& options) {
   PANNIER_TRY(HostModel model, ReadElfHost(bytes));
   if (options.asks_lief) PANNIER_CHECK_OK(CompareWithLief(model));
-  PANNIER_TRY(ElfPlacement placement, PlaceElfPayload(model));
+  PANNIER_TRY(ElfPlacement placement, PlaceElfPayload(model, options.exported));
   return std::unique_ptr<Host>(std::make_unique<ElfHost>(std::move(model), std::move(placement)));
 }
 

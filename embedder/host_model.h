@@ -7,16 +7,13 @@
 #include <vector>
 
 #include "src/bytes.h"
+#include "src/elf_dynamic.h"
 #include "src/elf_file.h"
 #include "src/result.h"
 
 namespace pannier {
 
-struct DynamicEntry {
-  std::uint64_t tag = 0;
-  std::uint64_t value = 0;
-  std::uint64_t file_offset = 0;  // of the entry
-};
+using elf::DynamicEntry;
 
 struct HostSymbol {
   std::uint64_t address = 0;
@@ -25,13 +22,9 @@ struct HostSymbol {
   std::uint64_t file_offset = 0;   // of the table's entry
 };
 
-struct HostModel {
-  ByteView bytes;  // borrowed: the whole file
-  elf::Header header;
-  std::vector<elf::Segment> segments;
+struct HostModel : elf::DynamicFile {
   std::vector<elf::Section> sections;  // empty when the file has no section headers
-  std::vector<DynamicEntry> dynamic;
-  std::vector<HostSymbol> symbols;  // all defined symbols, of .dynsym and .symtab
+  std::vector<HostSymbol> symbols;     // all defined symbols, of .dynsym and .symtab
   // The furthest address that a relocation's own address plus its symbol's size comes to: see PlaceElfPayload.
   std::uint64_t relocation_reach = 0;
 };

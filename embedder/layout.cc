@@ -7,6 +7,7 @@
 #include <tuple>
 #include <utility>
 
+#include "embedder/factory_layout.h"
 #include "src/format.h"
 #include "src/text.h"
 
@@ -22,7 +23,7 @@ bool IsSectionName(std::string_view name, const Placement& placement) {
         (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-' || c == '.';
     if (!plain) return false;
   }
-  for (const std::string_view taken : {"anchor", "extra", "index", "undo", "manifest", "sig", "meta", "phdrs"}) {
+  for (const std::string_view taken : {"anchor", "extra", "index", "undo", "manifest", "sig", "meta", "phdrs", "factory"}) {
     if (name == taken) return false;
   }
   return true;
@@ -45,38 +46,17 @@ std::vector<TypeSummary> SummarizeTypes(const ParamsFile& params, const std::vec
   return types;
 }
 
-void AddArtifact(const ArtifactInput& input, EncodedArtifact encoded, bool in_extra, Layout& layout) {
-  ArtifactFacts facts;
-  facts.name = input.name;
-  facts.is_params = input.params.has_value();
-  facts.stored_size = encoded.stored_size;
-  facts.size = input.file->size();
-  facts.sha256 = encoded.sha256;
+// The section that holds what was encoded; answers with its number.
+std::uint32_t PlaceInSection(const ArtifactInput& input, const EncodedArtifact& encoded, bool in_extra, Layout& layout) {
   if (in_extra && !layout.sections.empty() && layout.sections.back().name == kExtraSection) {
     // Its alignment stays that of its start, the first artifact's.
     PlannedSection& extra = layout.sections.back();
-    facts.section = static_cast<std::uint32_t>(layout.sections.size() - 1);
-    facts.offset = encoded.offset - extra.offset;
-    extra.size = facts.offset + encoded.stored_size;
+    extra.size = encoded.offset - extra.offset + encoded.stored_size;
     layout.end = extra.offset + extra.size;
-  } else {
-    const std::string name = in_extra ? std::string(kExtraSection) : ".tvm." + input.name;
-    facts.section = layout.AddSection(name, encoded.offset, encoded.stored_size, encoded.align);
+    return static_cast<std::uint32_t>(layout.sections.size() - 1);
   }
-  facts.chunks = layout.index.Add(std::move(encoded.chunk_table));
-  const ByteView chunk_table = layout.index.tables().back().bytes;
-  if (input.params) {
-    std::vector<TensorFacts> tensors;
-    for (const EncodedContent& content : encoded.contents) {
-      const ByteView records(chunk_table.data() + content.first_chunk * ChunkRecord::kSize,
-                             static_cast<std::size_t>(content.chunk_count * ChunkRecord::kSize));
-      tensors.push_back({content.first_chunk, content.group, Sha256Of(records)});
-    }
-    facts.tensors = layout.index.Add(BuildTensorTable(*input.params, tensors));
-    layout.types = SummarizeTypes(*input.params, encoded.contents);
-  }
-  if (encoded.has_frames) layout.compressed.push_back(input.name);
-  layout.artifacts.push_back(std::move(facts));
+  const std::string name = in_extra ? std::string(kExtraSection) : ".tvm." + input.name;
+  return layout.AddSection(name, encoded.offset, encoded.stored_size, encoded.align);
 }
 
 Status TooLarge(std::uint64_t size, const Placement& placement) {
@@ -92,8 +72,33 @@ std::uint32_t Layout::AddSection(std::string name, std::uint64_t offset, std::ui
   return static_cast<std::uint32_t>(sections.size() - 1);
 }
 
-Result<Layout> EncodeArtifacts(const std::vector<ArtifactInput>& inputs, const Placement& placement, const PayloadTarget& target,
-                               const EncodeOptions& options) {
+void Layout::AddArtifact(const ArtifactInput& input, EncodedArtifact encoded, std::uint32_t section) {
+  ArtifactFacts facts;
+  facts.name = input.name;
+  facts.is_params = input.params.has_value();
+  facts.section = section;
+  facts.offset = encoded.offset - sections[section].offset;
+  facts.stored_size = encoded.stored_size;
+  facts.size = input.file->size();
+  facts.sha256 = encoded.sha256;
+  facts.chunks = index.Add(std::move(encoded.chunk_table));
+  const ByteView chunk_table = index.tables().back().bytes;
+  if (input.params) {
+    std::vector<TensorFacts> tensors;
+    for (const EncodedContent& content : encoded.contents) {
+      const ByteView records(chunk_table.data() + content.first_chunk * ChunkRecord::kSize,
+                             static_cast<std::size_t>(content.chunk_count * ChunkRecord::kSize));
+      tensors.push_back({content.first_chunk, content.group, Sha256Of(records)});
+    }
+    facts.tensors = index.Add(BuildTensorTable(*input.params, tensors));
+    types = SummarizeTypes(*input.params, encoded.contents);
+  }
+  if (encoded.has_frames) compressed.push_back(input.name);
+  artifacts.push_back(std::move(facts));
+}
+
+Result<Layout> EncodeArtifacts(const std::vector<ArtifactInput>& inputs, const FactoryFacts* factory, const Placement& placement,
+                               const PayloadTarget& target, const EncodeOptions& options) {
   if (options.codec == CodecChoice::kStore) {
     std::uint64_t size = 0;
     for (const ArtifactInput& input : inputs) size += input.file->size();
@@ -101,17 +106,21 @@ Result<Layout> EncodeArtifacts(const std::vector<ArtifactInput>& inputs, const P
   }
   Layout layout;
   layout.end = placement.content_offset;
+  if (factory != nullptr) PANNIER_CHECK_OK(EncodeFactory(inputs, *factory, placement, target, options, layout));
   std::vector<const ArtifactInput*> own;
   std::vector<const ArtifactInput*> shared;
-  for (const ArtifactInput& input : inputs)
+  for (const ArtifactInput& input : inputs) {
+    if (factory != nullptr && IsInFactory(input)) continue;
     (IsSectionName(input.name, placement) && own.size() < placement.own_sections ? own : shared).push_back(&input);
+  }
   const std::uint64_t align = placement.grouping == Grouping::kAll ? 1 : placement.section_align;
   for (const auto* group : {&own, &shared}) {
     for (const ArtifactInput* input : *group) {
       const bool begins_section = group == &own || input == shared.front();
       const std::uint64_t from = begins_section ? AlignUp(layout.end, align) : layout.end;
       PANNIER_TRY(EncodedArtifact encoded, EncodeArtifact(*input, from, target, options));
-      AddArtifact(*input, std::move(encoded), group == &shared, layout);
+      const std::uint32_t section = PlaceInSection(*input, encoded, group == &shared, layout);
+      layout.AddArtifact(*input, std::move(encoded), section);
       if (layout.end > placement.largest_payload) return TooLarge(layout.end, placement);
     }
   }

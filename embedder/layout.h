@@ -31,15 +31,20 @@ struct Layout {
   std::vector<ArtifactFacts> artifacts;
   std::vector<TypeSummary> types;       // of the tensors in params, the largest first
   std::vector<std::string> compressed;  // names of artifacts with compressed chunks
+  std::vector<PartFacts> parts;         // of the sections' bytes, what no chunk holds
   IndexSection index;
   std::uint64_t end = 0;
 
   std::uint32_t AddSection(std::string name, std::uint64_t offset, std::uint64_t size, std::uint64_t align);
+  void AddArtifact(const ArtifactInput& input, EncodedArtifact encoded, std::uint32_t section);
 };
 
+struct FactoryFacts;
+
 // Streams all artifacts into the target: those with a section of their own, then those that share one.
-Result<Layout> EncodeArtifacts(const std::vector<ArtifactInput>& inputs, const Placement& placement, const PayloadTarget& target,
-                               const EncodeOptions& options);
+// `factory`: what graph and params become a part of; null: they have sections of their own.
+Result<Layout> EncodeArtifacts(const std::vector<ArtifactInput>& inputs, const FactoryFacts* factory, const Placement& placement,
+                               const PayloadTarget& target, const EncodeOptions& options);
 
 }  // namespace pannier
 

@@ -13,6 +13,7 @@
 #include "embedder/commands.h"
 #include "embedder/system.h"
 #include "embedder/terminal.h"
+#include "src/module_blob.h"
 #include "src/text.h"
 
 namespace pannier {
@@ -38,6 +39,9 @@ struct Arguments {
   SignCommand sign;
   DigestCommand digest;
   AttachCommand attach;
+  CLI::Option* codec = nullptr;
+  bool as_factory = false;
+  std::string tvm;
   std::string bundle;
   std::string output;
   std::string arch;
@@ -68,9 +72,9 @@ void AddEmbed(CLI::App& app, Arguments& arguments) {
   command.add_option("--artifact", arguments.others, "another file, under a name (may be repeated)")->type_name("NAME=FILE");
   command.add_option("-o,--output", arguments.embed.output, "write the bundle here")->type_name("OUT");
   EncodeOptions& encode = arguments.embed.options.encode;
-  command.add_option("--codec", encode.codec, "auto (default), store, zstd or planes")
-      ->type_name("CODEC")
-      ->transform(CLI::CheckedTransformer(codecs).description(""));
+  arguments.codec = command.add_option("--codec", encode.codec, "auto (default), store, zstd or planes")
+                        ->type_name("CODEC")
+                        ->transform(CLI::CheckedTransformer(codecs).description(""));
   command.add_option("--level", encode.level, "zstd's level, 1 to 22 (default 3)")
       ->type_name("N")
       ->check(CLI::Range(1, 22).description(""));
@@ -82,6 +86,15 @@ void AddEmbed(CLI::App& app, Arguments& arguments) {
   command.add_flag("--sectionless", arguments.embed.options.sectionless,
                    "Mach-O without room for a section header: do with a segment alone, which llvm-strip destroys");
   AddArch(command, arguments.embed.options.arch, "of a fat Mach-O file this slice alone (arm64, x86_64, ...)");
+  CLI::Option* const as_factory =
+      command.add_flag("--as-factory", arguments.as_factory,
+                       "TVM 0.8 to 0.19 loads the bundle as an export of its own, without pannier; implies --codec store");
+  as_factory->needs(command.get_option("--graph"));
+  command
+      .add_option("--tvm", arguments.tvm,
+                  "with --as-factory: the version that will load it (0.7 wants another name; default: 0.8 or later)")
+      ->type_name("VERSION")
+      ->needs(as_factory);
   command.add_flag("--dry-run", arguments.embed.options.dry_run, "print what would change, write nothing");
   AddStyle(command, arguments.style);
 }
@@ -159,6 +172,29 @@ void AddOthers(CLI::App& app, Arguments& arguments) {
   AddStyle(restore, arguments.style);
 }
 
+// What TVM of a version calls a graph executor's factory.
+Result<std::string_view> FactoryKey(const std::string& version) {
+  if (version.empty()) return kFactoryKey;
+  unsigned minor = 0;
+  char end = '\0';
+  const int fields = std::sscanf(version.c_str(), "0.%3u%c", &minor, &end);
+  if (fields < 1 || (fields == 2 && end != '.') || minor < 7 || minor > 19) {
+    return {ErrorCode::kInvalidArgument,
+            StrCat("--tvm: found ", Printable(version), ", expected 0.7 to 0.19, the versions with a graph executor's factory")};
+  }
+  return minor == 7 ? kFactoryKey07 : kFactoryKey;
+}
+
+Status SetFactory(const Arguments& arguments, EmbedOptions& options) {
+  if (!arguments.as_factory) return {};
+  if (arguments.codec->count() != 0 && options.encode.codec != CodecChoice::kStore) {
+    return {ErrorCode::kInvalidArgument, "--as-factory: TVM reads tensors as they are; leave --codec out, or give --codec store"};
+  }
+  options.encode.codec = CodecChoice::kStore;
+  PANNIER_TRY(options.factory_key, FactoryKey(arguments.tvm));
+  return {};
+}
+
 Result<int> Run(const CLI::App& app, Arguments& arguments) {
   if (app.got_subcommand("embed")) {
     std::vector<NamedPath>& artifacts = arguments.embed.artifacts;
@@ -169,6 +205,7 @@ Result<int> Run(const CLI::App& app, Arguments& arguments) {
       artifacts.push_back(std::move(artifact));
     }
     if (artifacts.empty()) return {ErrorCode::kInvalidArgument, "nothing to embed; give --graph, --params or --artifact"};
+    PANNIER_CHECK_OK(SetFactory(arguments, arguments.embed.options));
     return RunEmbed(arguments.embed, arguments.style);
   }
   if (app.got_subcommand("inspect")) return RunInspect(arguments.bundle, arguments.arch, arguments.style);

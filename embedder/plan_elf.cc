@@ -3,9 +3,11 @@
 
 #include <algorithm>
 #include <array>
+#include <iterator>
 #include <string_view>
 #include <utility>
 
+#include "embedder/elf_export.h"
 #include "embedder/elf_room.h"
 #include "src/format.h"
 #include "src/image_elf.h"
@@ -122,7 +124,7 @@ void PlaceMovedSections(ElfPlacement& placement) {
   for (MovedSection& section : placement.moved) {
     at = AlignUp(at, section.align);
     section.payload_offset = at;
-    at += section.size;
+    at += section.grown.empty() ? section.size : section.grown.size();
   }
   placement.content_offset = AlignUp(at, kTensorAlignment);
 }
@@ -236,6 +238,7 @@ void EditSlidBytes(const HostModel& host, const ElfPlacement& placement, Edits& 
 void EditPointers(const ElfPlacement& placement, Edits& edits) {
   for (const MovedSection& section : placement.moved)
     edits.Word(section.pointer_offset, placement.anchor_address + section.payload_offset);
+  for (const ElfWord& word : placement.words) edits.Word(word.offset, word.value);
 }
 
 std::uint32_t AppendName(std::string_view name, std::vector<std::uint8_t>& names) {
@@ -269,12 +272,52 @@ void EditSectionSymbols(const HostModel& host, const ElfPlacement& placement, Ed
 // A moved section's bytes as they are to stand in the payload.
 std::vector<std::uint8_t> MovedBytes(const HostModel& host, const ElfPlacement& placement, const MovedSection& section) {
   const ByteView old = *host.bytes.Slice(section.old_offset, section.size);
-  std::vector<std::uint8_t> bytes(old.begin(), old.end());
+  std::vector<std::uint8_t> bytes = section.grown.empty() ? std::vector<std::uint8_t>(old.begin(), old.end()) : section.grown;
   ForEachSectionSymbol(host, placement, [&](std::uint64_t field, std::uint64_t address) {
     if (field < section.old_offset || !FitsWithin(field - section.old_offset, host.header.word_size(), section.size)) return;
     elf::EncodeWord(host.header, address, bytes.data() + (field - section.old_offset));
   });
   return bytes;
+}
+
+// The exported symbol as it is from now on: at the start of the section, and of its size.
+void EditExported(const HostModel& host, const ElfPlacement& placement, const PlannedSection& factory,
+                  const std::vector<elf::Section>& sections, std::vector<AddedBytes>& moved, Edits& edits) {
+  const std::uint64_t address = placement.anchor_address + factory.offset;
+  // Without section headers any number will do that does not stand for "undefined" or "absolute".
+  std::uint16_t number = 1;
+  for (std::size_t i = 0; i < sections.size(); ++i) {
+    if (sections[i].is_allocated() && address >= sections[i].address && address - sections[i].address < sections[i].size)
+      number = static_cast<std::uint16_t>(i);
+  }
+  const auto lead = [&](elf::Symbol symbol, std::uint8_t* out) {
+    symbol.section = number;
+    symbol.value = address;
+    symbol.size = factory.size;
+    elf::EncodeSymbol(host.header, symbol, out);
+  };
+  const auto bytes_of = [&](const MovedSection& section) -> std::vector<std::uint8_t>& {
+    return moved[static_cast<std::size_t>(&section - placement.moved.data())].bytes;
+  };
+  for (const std::uint64_t entry : placement.exported->entries) {
+    const elf::Symbol symbol = *elf::ParseSymbol(host.bytes, host.header, entry);
+    const auto section = std::find_if(placement.moved.begin(), placement.moved.end(), [&](const MovedSection& other) {
+      return entry >= other.old_offset && entry - other.old_offset < other.size;
+    });
+    if (section != placement.moved.end()) {
+      lead(symbol, bytes_of(*section).data() + (entry - section->old_offset));
+      continue;
+    }
+    std::vector<std::uint8_t> bytes(elf::SymbolSize(host.header));
+    lead(symbol, bytes.data());
+    edits.Bytes(entry, std::move(bytes));
+  }
+  if (!placement.exported->added) return;
+  const auto symbols = std::find_if(placement.moved.begin(), placement.moved.end(),
+                                    [](const MovedSection& section) { return section.name == ".dynsym"; });
+  std::vector<std::uint8_t>& bytes = bytes_of(*symbols);
+  const elf::Symbol added = *elf::ParseSymbol(ByteView(bytes.data(), bytes.size()), host.header, *placement.exported->added);
+  lead(added, bytes.data() + *placement.exported->added);
 }
 
 // eu-strip fills with zeroes what lies between allocated sections, and sections of ours lie behind whatever is last in the host. A
@@ -337,6 +380,7 @@ std::vector<elf::Section> WriteSectionHeaders(const HostModel& host, const ElfPl
     const auto address = NewAddress(placement, section);
     if (!address) continue;
     const MovedSection* moved = FindMoved(placement, section.offset);
+    if (moved != nullptr && !moved->grown.empty()) section.size = moved->grown.size();
     section.offset = moved != nullptr ? placement.anchor_offset + moved->payload_offset : section.offset + placement.slide;
     section.address = *address;
   }
@@ -377,7 +421,7 @@ std::vector<elf::Section> WriteSectionHeaders(const HostModel& host, const ElfPl
 
 }  // namespace
 
-Result<ElfPlacement> PlaceElfPayload(const HostModel& host) {
+Result<ElfPlacement> PlaceElfPayload(const HostModel& host, std::string_view exported) {
   PANNIER_CHECK_OK(CheckIsSharedLibrary(host));
   PANNIER_CHECK_OK(CheckOverlay(host));
   if (!host.sections.empty() && host.header.name_section == 0)
@@ -399,6 +443,10 @@ Result<ElfPlacement> PlaceElfPayload(const HostModel& host) {
     placement.why_not_mapped = room.message();
     placement.anchor_offset = AlignUp(host.bytes.size(), kPage);
   }
+  if (!exported.empty()) {
+    if (!placement.is_mapped) return Refuse(StrCat("no symbol can lead to a payload that is not mapped: ", room.message()));
+    PANNIER_CHECK_OK(ExportElfSymbol(host, exported, placement));
+  }
   PlaceMovedSections(placement);
   return placement;
 }
@@ -419,10 +467,17 @@ Result<EditPlan> PlanElf(const HostModel& host, const ElfPlacement& placement, c
     EditPointers(placement, edits);
     EditSectionSymbols(host, placement, edits);
   }
-  for (const MovedSection& section : placement.moved)
-    plan.added.push_back({section.name, placement.anchor_offset + section.payload_offset, MovedBytes(host, placement, section)});
   if (!host.sections.empty())
     new_sections = WriteSectionHeaders(host, placement, sections, payload_end, segments.size(), plan, edits);
+  std::vector<AddedBytes> moved;
+  for (const MovedSection& section : placement.moved)
+    moved.push_back({section.name, placement.anchor_offset + section.payload_offset, MovedBytes(host, placement, section)});
+  if (placement.exported) {
+    const auto factory = std::find_if(sections.begin(), sections.end(),
+                                      [](const PlannedSection& section) { return section.name == kFactorySection; });
+    EditExported(host, placement, *factory, new_sections, moved, edits);
+  }
+  plan.added.insert(plan.added.begin(), std::make_move_iterator(moved.begin()), std::make_move_iterator(moved.end()));
   PANNIER_CHECK_OK(CheckLimits(host, placement, payload_size, plan.file_size));
   plan.edits = edits.Take();
   plan.image = ElfImage(host.bytes, host.header, segments, new_sections, placement.anchor_address);

@@ -160,6 +160,14 @@ Result<std::vector<std::uint8_t>> ReadGroup(const FileSource& file, const Conten
   return bytes;
 }
 
+ContentPlan PlanVerbatim(const ArtifactInput& input, std::uint64_t from) {
+  ContentPlan plan;
+  plan.contents = ListContents(input);
+  for (PlannedContent& content : plan.contents) content.keep_frames = false;
+  plan.verbatim_from = from;
+  return plan;
+}
+
 Result<ContentPlan> PlanContents(const ArtifactInput& input, const EncodeOptions& options, EncoderPool& encoders) {
   ContentPlan plan;
   plan.contents = ListContents(input);

@@ -39,6 +39,8 @@ struct ContentGroup {
 struct ContentPlan {
   std::vector<PlannedContent> contents;  // in the file's order
   std::vector<ContentGroup> groups;
+  // Stored as it is, as far apart as in the file, of which the artifact then holds all from here on.
+  std::optional<std::uint64_t> verbatim_from;
 };
 
 // The group's bytes as they are before they are encoded.
@@ -47,6 +49,9 @@ Result<std::vector<std::uint8_t>> ReadGroup(const FileSource& file, const Conten
 // How one is best stored, as far as samples tell. `tensor`: what it is; null for a blob, which is stored whole or as a zstd stream.
 Result<ChunkPlan> PlanChunks(const FileSource& file, const PlannedContent& content, const ParamsTensor* tensor, CodecChoice choice,
                              ChunkEncoder& encoder);
+
+// All as it is in the file from this offset on, where the first content or what belongs to it begins.
+ContentPlan PlanVerbatim(const ArtifactInput& input, std::uint64_t from);
 
 Result<ContentPlan> PlanContents(const ArtifactInput& input, const EncodeOptions& options, EncoderPool& encoders);
 

@@ -10,8 +10,9 @@
 
 namespace pannier {
 
-// The bytes of a library's file, ELF, Mach-O (thin) or PE, from the symbol on, up to the end of what is mapped with it. Nothing where
-// the library exports no such symbol; kUnsupported where it is one without bytes in the file (forwarded, absolute, zero-filled).
+// The bytes of a library's file, ELF, Mach-O (thin) or PE, from the symbol on, up to the end of what is mapped with it. Nothing
+// where the library exports no such symbol; kUnsupported where it is one without bytes in the file (forwarded, absolute,
+// zero-filled).
 Result<std::optional<ByteView>> FindExported(ByteView library, std::string_view name);
 
 // One for each format; each in a file of its own.

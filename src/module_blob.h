@@ -1,11 +1,11 @@
-// TVM's blob of modules, as export_library links it into a library under the symbol __tvm_dev_mblob: taken apart, and written anew with
-// a graph executor's factory in front.
+// TVM's blob of modules, as export_library links it into a library under the symbol __tvm_dev_mblob: taken apart, and written anew
+// with a graph executor's factory in front.
 //
 // The layout, all integers little-endian u64, strings and vectors with a u64 length in front:
 //   size of what follows, number of entries, and for each entry its key and, but for "_lib", what the module of that kind wrote
-//   (no length: only that module's reader knows where it ends). The last entry, "_import_tree", holds two vectors: row pointers, one
-//   more than there are modules, and the modules' numbers that they lead to. Module 0 is the root. Old blobs have no tree: then the
-//   library, which is no entry, imports all modules.
+//   (no length: only that module's reader knows where it ends). The last entry, "_import_tree", holds two vectors: row pointers,
+//   one more than there are modules, and the modules' numbers that they lead to. Module 0 is the root. Old blobs have no tree: then
+//   the library, which is no entry, imports all modules.
 // Written by TVM 0.7 to 0.19: src/target/codegen.cc (SerializeModule); read by src/runtime/library_module.cc (ProcessModuleBlob).
 #ifndef PANNIER_SRC_MODULE_BLOB_H_
 #define PANNIER_SRC_MODULE_BLOB_H_
@@ -50,7 +50,8 @@ struct FactoryBlob {
 
 // A blob whose root is a factory that imports the library, and with it the modules of the library's own blob, where there is one.
 // `key`: kFactoryKey or kFactoryKey07. `inner_size`: bytes from the graph JSON's first up to the last tensor's last.
-Result<FactoryBlob> WrapInFactory(std::string_view key, const ModuleBlob* imported, std::uint64_t graph_size, std::uint64_t inner_size);
+Result<FactoryBlob> WrapInFactory(std::string_view key, const ModuleBlob* imported, std::uint64_t graph_size,
+                                  std::uint64_t inner_size);
 
 }  // namespace pannier
 

@@ -25,6 +25,7 @@ namespace {
 constexpr std::size_t kMaxLines = 100;
 constexpr flatbuffers::uoffset_t kMaxDerived = 16;  // each may need a pass over the file
 constexpr std::uint64_t kMaxPasses = 3;             // segments may share pages, so spans may share bytes
+constexpr std::size_t kMaxRests = 16;               // each needs a walk over all that is covered
 constexpr std::uint32_t kNoTensor = UINT32_MAX;
 
 // Bytes with a digest of their own.
@@ -78,6 +79,7 @@ class Verifier {
     AddParts([](const format::Part&) { return true; });
     CheckSignatureRoom();
     PANNIER_CHECK_OK(CompareAll());
+    PANNIER_CHECK_OK(CompareRests());
     for (std::string& wrong : CompareDerived()) Differ(std::move(wrong));
     CheckCoverage();
     return {};
@@ -91,6 +93,7 @@ class Verifier {
     PANNIER_CHECK_OK(AddArtifacts());
     AddParts([this](const format::Part& part) { return part.offset() < reader_.anchor().payload_size; });
     PANNIER_CHECK_OK(CompareAll());
+    PANNIER_CHECK_OK(CompareRests());
     return {};
   }
 
@@ -262,8 +265,45 @@ class Verifier {
         Differ(StrCat(name, ": found no ", part->size(), " bytes at ", Hex(part->offset()), " from the payload's start"));
         continue;
       }
-      checked_.push_back({*bytes, ToDigest(*part->sha256()), Label(name), false, kNoTensor});
+      (part->is_rest() ? rests_ : checked_).push_back({*bytes, ToDigest(*part->sha256()), Label(name), false, kNoTensor});
     }
+  }
+
+  // Parts whose digest is that of the bytes that nothing else covers.
+  Status CompareRests() {
+    if (rests_.size() > kMaxRests)
+      return Malformed(StrCat("manifest: found ", rests_.size(), " parts that are what is left, expected at most ", kMaxRests));
+    for (const Checked& rest : rests_) {
+      std::sort(covered_.begin(), covered_.end());
+      const std::uint64_t begin = OffsetOf(rest.bytes);
+      const std::uint64_t end = begin + rest.bytes.size();
+      std::vector<std::pair<std::uint64_t, std::uint64_t>> left;
+      std::uint64_t at = begin;
+      for (const auto& [offset, size] : covered_) {
+        if (offset >= end) break;
+        if (offset > at) left.emplace_back(at, offset - at);
+        at = std::max(at, offset + size);
+      }
+      if (at < end) left.emplace_back(at, end - at);
+      Sha256 sha256;
+      ReleasedPages released(file_);
+      std::uint64_t total = 0;
+      for (const auto& [offset, size] : left) {
+        const ByteView bytes = *file_.bytes().Slice(offset, size);
+        std::vector<std::uint8_t> copy;
+        sha256.Update(WithoutDerived(bytes, copy));
+        released.Read(bytes);
+        total += size;
+      }
+      const Sha256Digest found = sha256.Finish();
+      if (found != rest.expected) {
+        Differ(StrCat(labels_[rest.label], ": ", total, " bytes between ", Hex(begin), " and ", Hex(end),
+                      " that are in no artifact: sha-256: found ", found.Hex(), ", expected ", rest.expected.Hex()));
+      }
+      report_.bytes_checked += total;
+      covered_.insert(covered_.end(), left.begin(), left.end());
+    }
+    return {};
   }
 
   std::optional<ByteView> FindPart(const format::Part& part) const {
@@ -463,6 +503,7 @@ class Verifier {
   std::vector<std::string> labels_;
   std::map<std::uint32_t, TensorReader> tensors_;  // by their artifact's label
   std::vector<Checked> checked_;
+  std::vector<Checked> rests_;                                    // of these ranges, what nothing else covers
   std::vector<std::pair<std::uint64_t, std::uint64_t>> covered_;  // offset and size in the file
   std::vector<DerivedRange> derived_;
   ByteView spans_;

@@ -5,12 +5,16 @@
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "embedder/factory_layout.h"
 #include "embedder/finisher.h"
 #include "embedder/host.h"
 #include "embedder/layout.h"
+#include "src/exported_symbol.h"
+#include "src/module_blob.h"
 #include "src/sha256.h"
 #include "tests/file_fixture.h"
 #include "tests/fuzz/fuzz_support.h"
@@ -67,23 +71,38 @@ inline void PlanHost(ByteView bytes, HostOptions options) {
   const Result<std::unique_ptr<Host>> host = Host::Open(bytes, options);
   if (!host.ok()) return;
   const Placement& placement = (*host)->placement();
+  std::optional<FactoryFacts> factory;
+  if (!options.exported.empty()) {
+    factory = FactoryFacts{kFactoryKey, {}};
+    const Result<std::optional<ByteView>> own = FindExported(bytes, options.exported);
+    if (!own.ok()) return;
+    if (*own) {
+      const Result<ModuleBlob> blob = ParseModuleBlob(**own);
+      if (!blob.ok()) return;
+      factory->imported = *blob;
+    }
+  }
   EncodeOptions encode;
   encode.codec = CodecChoice::kStore;
   encode.threads = 1;
   Result<Layout> layout =
-      EncodeArtifacts(SmallArtifacts(), placement, {nullptr, placement.anchor_offset, placement.anchor_address}, encode);
+      EncodeArtifacts(SmallArtifacts(), factory ? &*factory : nullptr, placement,
+                      {nullptr, placement.anchor_offset, placement.anchor_address}, encode);
   if (!layout.ok()) return;
   Finisher finisher(**host, Sha256Of(bytes), nullptr, 1, *layout);
   if (finisher.Run().ok()) RequireSoundPlan(finisher.plan(), bytes.size());
 }
 
-// Both ways that options lead.
+// All ways that options lead.
 inline int FuzzHost(FileFormat format, const std::uint8_t* data, std::size_t size) {
   const ByteView bytes(data, size);
   if (DetectFormat(bytes) != format) return -1;
   HostOptions options;
   options.artifacts = SmallArtifacts().size();
   PlanHost(bytes, options);
+  options.exported = kBlobSymbol;
+  PlanHost(bytes, options);
+  options.exported = {};
   if (format == FileFormat::kElf) return 0;
   options.drop_signature = true;
   options.sectionless = true;

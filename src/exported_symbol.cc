@@ -1,0 +1,25 @@
+// The one place that chooses between formats when an exported symbol is looked for.
+#include "src/exported_symbol.h"
+
+#include "src/payload.h"
+#include "src/text.h"
+
+namespace pannier {
+
+Result<std::optional<ByteView>> FindExported(ByteView library, std::string_view name) {
+  const FileFormat format = DetectFormat(library);
+  switch (format) {
+    case FileFormat::kElf:
+      return FindExportedElf(library, name);
+    case FileFormat::kMachO:
+      return FindExportedMachO(library, name);
+    case FileFormat::kPe:
+      return FindExportedPe(library, name);
+    case FileFormat::kArchive:
+    case FileFormat::kUnknown:
+      break;
+  }
+  return {ErrorCode::kUnsupported, StrCat("found ", FormatName(format), ", expected a shared library")};
+}
+
+}  // namespace pannier
