@@ -81,6 +81,7 @@ struct AddedBytes {
   std::string name;
   std::uint64_t offset = 0;  // in the bundle
   std::vector<std::uint8_t> bytes;
+  format::PartKind kind = format::PartKind::All;
 };
 
 // Bytes that follow from all others, and so are made last and covered by no digest: see src/derived.h.

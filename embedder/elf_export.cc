@@ -60,9 +60,9 @@ class Exporter {
     if (host_.header.machine == kMachineMips) return Refuse("MIPS keeps symbols in the order of its global offset table");
     if (tables_.count >= UINT32_MAX) return Refuse("there are too many");
     PANNIER_CHECK_OK(GrowHashTables());
-    GrowSymbols();
+    PANNIER_CHECK_OK(GrowSymbols());
     PANNIER_CHECK_OK(GrowVersions());
-    GrowStrings();
+    PANNIER_CHECK_OK(GrowStrings());
     if (tables_.count > kManySymbols)
       placement_.notes.push_back(
           StrCat("its ", tables_.count, " dynamic symbols share one hash bucket now: finding one takes longer"));
@@ -120,13 +120,17 @@ class Exporter {
           exported.entries.push_back(table.offset + at);
       }
     }
+    // Where strip may give the symbol's section another number, as it may for all that it knows to be the payload's.
+    PANNIER_CHECK_OK(Grow(elf::kTagSymbols, ".dynsym", tables_.symbols, Copy(tables_.symbols)));
+    exported.symbols = MovedSymbols();
     placement_.exported = std::move(exported);
     return {};
   }
 
   // The table that a tag leads to leaves for the payload, with this content.
-  void Grow(std::uint64_t tag, std::string_view what, ByteView old, std::vector<std::uint8_t> bytes) {
+  Status Grow(std::uint64_t tag, std::string_view what, ByteView old, std::vector<std::uint8_t> bytes) {
     const std::uint64_t offset = OffsetOf(old);
+    const std::uint64_t pointer = host_.Find(tag)->file_offset + host_.header.word_size();
     auto moved = std::find_if(placement_.moved.begin(), placement_.moved.end(),
                               [&](const MovedSection& other) { return other.old_offset == offset; });
     if (moved == placement_.moved.end()) {
@@ -135,10 +139,19 @@ class Exporter {
       section.old_offset = offset;
       section.size = old.size();
       section.align = 8;
-      section.pointer_offset = host_.Find(tag)->file_offset + host_.header.word_size();
+      section.pointer_offset = pointer;
       moved = placement_.moved.insert(placement_.moved.end(), std::move(section));
     }
+    if (moved->pointer_offset != pointer || !moved->grown.empty() || moved->size < old.size())
+      return Refuse(StrCat(what, " shares its place with another table, or its size is not clear"));
     moved->grown = std::move(bytes);
+    return {};
+  }
+
+  std::size_t MovedSymbols() const {
+    const auto section = std::find_if(placement_.moved.begin(), placement_.moved.end(),
+                                      [&](const MovedSection& other) { return other.old_offset == OffsetOf(tables_.symbols); });
+    return static_cast<std::size_t>(section - placement_.moved.begin());
   }
 
   static std::vector<std::uint8_t> Copy(ByteView bytes) { return {bytes.begin(), bytes.end()}; }
@@ -149,23 +162,27 @@ class Exporter {
     bytes.insert(bytes.end(), word, word + 4);
   }
 
-  void GrowSymbols() {
+  Status GrowSymbols() {
     std::vector<std::uint8_t> bytes = Copy(tables_.symbols);
     elf::Symbol symbol;
     symbol.name = static_cast<std::uint32_t>(tables_.strings.size());
     symbol.info = kGlobalObject;
-    placement_.exported = ElfExport{{}, bytes.size()};
-    bytes.resize(bytes.size() + elf::SymbolSize(host_.header));
-    elf::EncodeSymbol(host_.header, symbol, bytes.data() + *placement_.exported->added);
-    Grow(elf::kTagSymbols, ".dynsym", tables_.symbols, std::move(bytes));
+    const std::size_t added = bytes.size();
+    bytes.resize(added + elf::SymbolSize(host_.header));
+    elf::EncodeSymbol(host_.header, symbol, bytes.data() + added);
+    PANNIER_CHECK_OK(Grow(elf::kTagSymbols, ".dynsym", tables_.symbols, std::move(bytes)));
+    const auto section = std::find_if(placement_.moved.begin(), placement_.moved.end(),
+                                      [&](const MovedSection& other) { return other.old_offset == OffsetOf(tables_.symbols); });
+    placement_.exported = ElfExport{{}, added, static_cast<std::size_t>(section - placement_.moved.begin())};
+    return {};
   }
 
-  void GrowStrings() {
+  Status GrowStrings() {
     std::vector<std::uint8_t> bytes = Copy(tables_.strings);
     bytes.insert(bytes.end(), name_.begin(), name_.end());
     bytes.push_back(0);
     placement_.words.push_back({host_.Find(elf::kTagStringsSize)->file_offset + host_.header.word_size(), bytes.size()});
-    Grow(elf::kTagStrings, ".dynstr", tables_.strings, std::move(bytes));
+    return Grow(elf::kTagStrings, ".dynstr", tables_.strings, std::move(bytes));
   }
 
   Status GrowVersions() {
@@ -175,8 +192,7 @@ class Exporter {
     std::vector<std::uint8_t> bytes = Copy(versions);
     bytes.resize(bytes.size() + 2);
     StoreInteger(bytes.data() + versions.size(), kGlobalVersion, host_.header.order);
-    Grow(elf::kTagVersions, ".gnu.version", versions, std::move(bytes));
-    return {};
+    return Grow(elf::kTagVersions, ".gnu.version", versions, std::move(bytes));
   }
 
   Status GrowHashTables() {
@@ -208,8 +224,7 @@ class Exporter {
     std::copy_n(bucket, word, bytes.data() + old.size());
     StoreInteger(bucket + low, static_cast<std::uint32_t>(tables_.count), host_.header.order);
     StoreInteger(bytes.data() + word + low, static_cast<std::uint32_t>(tables_.count + 1), host_.header.order);
-    Grow(elf::kTagHash, ".hash", old, std::move(bytes));
-    return {};
+    return Grow(elf::kTagHash, ".hash", old, std::move(bytes));
   }
 
   // Header, Bloom filter, one bucket, and for each symbol from the first hashed one on its hash, the lowest bit set in the last.
@@ -247,8 +262,7 @@ class Exporter {
       elf::EncodeWord(host_.header, bloom[i], bytes.data() + bloom_at + i * host_.header.word_size());
     Append(bytes, first);
     for (std::size_t i = 0; i < hashes.size(); ++i) Append(bytes, (hashes[i] & ~1U) | (i + 1 == hashes.size() ? 1U : 0U));
-    Grow(elf::kTagGnuHash, ".gnu.hash", old, std::move(bytes));
-    return {};
+    return Grow(elf::kTagGnuHash, ".gnu.hash", old, std::move(bytes));
   }
 
   const HostModel& host_;

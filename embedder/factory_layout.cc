@@ -119,7 +119,7 @@ Status EncodeFactory(const std::vector<ArtifactInput>& inputs, const FactoryFact
   PANNIER_CHECK_OK(glue.Write(graph_offset + graph_size, names));
   PANNIER_CHECK_OK(glue.WriteHeaders(tensors_offset, params));
   PANNIER_CHECK_OK(glue.Write(begin + size - blob.behind_tensors.size(), blob.behind_tensors));
-  layout.parts.push_back({std::string(kFactorySection), begin, size, sha256.Finish(), true});
+  layout.parts.push_back({std::string(kFactorySection), begin, size, sha256.Finish(), format::PartKind::Rest});
   return {};
 }
 

@@ -96,21 +96,21 @@ void Finisher::PlaceSections() {
 
 void Finisher::FillParts() {
   facts_.parts.clear();
-  auto add = [&](std::string name, std::uint64_t offset, const std::vector<std::uint8_t>& bytes) {
-    facts_.parts.push_back({std::move(name), offset, bytes.size(), Sha256Of(View(bytes))});
+  auto add = [&](std::string name, std::uint64_t offset, const std::vector<std::uint8_t>& bytes, format::PartKind kind) {
+    facts_.parts.push_back({std::move(name), offset, bytes.size(), Sha256Of(View(bytes)), kind});
   };
   auto add_planned = [&](bool within_payload) {
     for (const AddedBytes& added : plan_.added) {
       const std::uint64_t offset = added.offset - placement_.anchor_offset;
       const bool is_within = added.offset >= placement_.anchor_offset && offset < placement_.content_offset;
-      if (is_within == within_payload) add(added.name, offset, added.bytes);
+      if (is_within == within_payload) add(added.name, offset, added.bytes, added.kind);
     }
   };
   add_planned(true);
   facts_.parts.insert(facts_.parts.end(), layout_.parts.begin(), layout_.parts.end());
-  facts_.parts.push_back(
-      {std::string(kIndexSection), layout_.sections[facts_.index_section].offset, layout_.index.size(), layout_.index.Digest()});
-  add(std::string(kUndoSection), layout_.sections[facts_.undo_section].offset, undo_);
+  facts_.parts.push_back({std::string(kIndexSection), layout_.sections[facts_.index_section].offset, layout_.index.size(),
+                          layout_.index.Digest(), format::PartKind::All});
+  add(std::string(kUndoSection), layout_.sections[facts_.undo_section].offset, undo_, format::PartKind::All);
   add_planned(false);
 }
 

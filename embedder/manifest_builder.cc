@@ -114,7 +114,7 @@ std::vector<std::uint8_t> BuildManifest(const ManifestFacts& facts) {
   std::vector<flatbuffers::Offset<format::Part>> parts;
   for (const PartFacts& part : facts.parts) {
     const format::Sha256 sha256 = Stored(part.sha256);
-    parts.push_back(format::CreatePart(builder, builder.CreateString(part.name), part.offset, part.size, &sha256, part.is_rest));
+    parts.push_back(format::CreatePart(builder, builder.CreateString(part.name), part.offset, part.size, &sha256, part.kind));
   }
   const auto host = BuildHost(builder, facts);
   const auto image = BuildImage(builder, facts);

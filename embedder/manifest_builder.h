@@ -39,7 +39,7 @@ struct PartFacts {
   std::uint64_t offset = 0;  // from the anchor
   std::uint64_t size = 0;
   Sha256Digest sha256;
-  bool is_rest = false;  // the digest is of those bytes that nothing else covers
+  format::PartKind kind = format::PartKind::All;
 };
 
 struct ManifestFacts {

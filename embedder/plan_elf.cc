@@ -274,10 +274,21 @@ std::vector<std::uint8_t> MovedBytes(const HostModel& host, const ElfPlacement& 
   const ByteView old = *host.bytes.Slice(section.old_offset, section.size);
   std::vector<std::uint8_t> bytes = section.grown.empty() ? std::vector<std::uint8_t>(old.begin(), old.end()) : section.grown;
   ForEachSectionSymbol(host, placement, [&](std::uint64_t field, std::uint64_t address) {
-    if (field < section.old_offset || !FitsWithin(field - section.old_offset, host.header.word_size(), section.size)) return;
+    if (field < section.old_offset || !FitsWithin(field - section.old_offset, host.header.word_size(), bytes.size())) return;
     elf::EncodeWord(host.header, address, bytes.data() + (field - section.old_offset));
   });
   return bytes;
+}
+
+// What tools that move sections may change of the exported symbol's entry is a part of its own.
+void SplitAtNumber(std::uint64_t entry, const elf::Header& header, AddedBytes& symbols, std::vector<AddedBytes>& parts) {
+  const std::uint64_t at = entry + elf::SymbolSectionField(header);
+  const auto begin = symbols.bytes.begin();
+  const auto number = begin + static_cast<std::ptrdiff_t>(at);
+  parts.push_back({symbols.name, symbols.offset, {begin, number}});
+  parts.push_back(
+      {"number of " + symbols.name + "'s section", symbols.offset + at, {number, number + 2}, format::PartKind::FileAlone});
+  symbols = {symbols.name, symbols.offset + at + 2, {number + 2, symbols.bytes.end()}};
 }
 
 // The exported symbol as it is from now on: at the start of the section, and of its size.
@@ -290,34 +301,37 @@ void EditExported(const HostModel& host, const ElfPlacement& placement, const Pl
     if (sections[i].is_allocated() && address >= sections[i].address && address - sections[i].address < sections[i].size)
       number = static_cast<std::uint16_t>(i);
   }
-  const auto lead = [&](elf::Symbol symbol, std::uint8_t* out) {
+  const auto lead = [&](ByteView bytes, std::uint64_t at, std::uint8_t* out) {
+    elf::Symbol symbol = *elf::ParseSymbol(bytes, host.header, at);
     symbol.section = number;
     symbol.value = address;
     symbol.size = factory.size;
     elf::EncodeSymbol(host.header, symbol, out);
   };
-  const auto bytes_of = [&](const MovedSection& section) -> std::vector<std::uint8_t>& {
-    return moved[static_cast<std::size_t>(&section - placement.moved.data())].bytes;
-  };
+  const MovedSection& table = placement.moved[placement.exported->symbols];
+  AddedBytes& symbols = moved[placement.exported->symbols];
+  std::vector<std::uint64_t> in_table;
+  if (placement.exported->added) in_table.push_back(*placement.exported->added);
   for (const std::uint64_t entry : placement.exported->entries) {
-    const elf::Symbol symbol = *elf::ParseSymbol(host.bytes, host.header, entry);
-    const auto section = std::find_if(placement.moved.begin(), placement.moved.end(), [&](const MovedSection& other) {
-      return entry >= other.old_offset && entry - other.old_offset < other.size;
-    });
-    if (section != placement.moved.end()) {
-      lead(symbol, bytes_of(*section).data() + (entry - section->old_offset));
+    if (entry >= table.old_offset && entry - table.old_offset < table.size) {
+      in_table.push_back(entry - table.old_offset);
       continue;
     }
     std::vector<std::uint8_t> bytes(elf::SymbolSize(host.header));
-    lead(symbol, bytes.data());
+    lead(host.bytes, entry, bytes.data());
     edits.Bytes(entry, std::move(bytes));
   }
-  if (!placement.exported->added) return;
-  const auto symbols = std::find_if(placement.moved.begin(), placement.moved.end(),
-                                    [](const MovedSection& section) { return section.name == ".dynsym"; });
-  std::vector<std::uint8_t>& bytes = bytes_of(*symbols);
-  const elf::Symbol added = *elf::ParseSymbol(ByteView(bytes.data(), bytes.size()), host.header, *placement.exported->added);
-  lead(added, bytes.data() + *placement.exported->added);
+  std::sort(in_table.begin(), in_table.end());
+  for (const std::uint64_t entry : in_table)
+    lead(ByteView(symbols.bytes.data(), symbols.bytes.size()), entry, symbols.bytes.data() + entry);
+  std::vector<AddedBytes> parts;
+  std::uint64_t taken = 0;
+  for (const std::uint64_t entry : in_table) {
+    SplitAtNumber(entry - taken, host.header, symbols, parts);
+    taken = entry + elf::SymbolSectionField(host.header) + 2;
+  }
+  const auto at = moved.begin() + static_cast<std::ptrdiff_t>(placement.exported->symbols);
+  moved.insert(at, std::make_move_iterator(parts.begin()), std::make_move_iterator(parts.end()));
 }
 
 // eu-strip fills with zeroes what lies between allocated sections, and sections of ours lie behind whatever is last in the host. A

@@ -29,6 +29,7 @@ struct SlidRange {
 struct ElfExport {
   std::vector<std::uint64_t> entries;  // in the host: the symbol's, where it has one; in .dynsym, and in .symtab
   std::optional<std::uint64_t> added;  // in the grown .dynsym: a new one, as yet without value, size and section
+  std::size_t symbols = 0;             // which of `moved` is the grown .dynsym
 };
 
 // A field as wide as an address, in the host's dynamic section.

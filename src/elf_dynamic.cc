@@ -107,7 +107,7 @@ std::optional<Symbol> ParseSymbol(ByteView file, const Header& header, std::uint
   symbol.name = *file.Read<std::uint32_t>(offset, header.order);
   symbol.info = *file.Read<std::uint8_t>(offset + (header.is_64 ? 4 : 12));
   symbol.other = *file.Read<std::uint8_t>(offset + (header.is_64 ? 5 : 13));
-  symbol.section = *file.Read<std::uint16_t>(offset + (header.is_64 ? 6 : 14), header.order);
+  symbol.section = *file.Read<std::uint16_t>(offset + SymbolSectionField(header), header.order);
   symbol.value = *ReadWord(file, header, offset + (header.is_64 ? 8 : 4));
   symbol.size = *ReadWord(file, header, offset + (header.is_64 ? 16 : 8));
   return symbol;
@@ -117,7 +117,7 @@ void EncodeSymbol(const Header& header, const Symbol& symbol, std::uint8_t* out)
   StoreInteger(out, symbol.name, header.order);
   out[header.is_64 ? 4 : 12] = symbol.info;
   out[header.is_64 ? 5 : 13] = symbol.other;
-  StoreInteger(out + (header.is_64 ? 6 : 14), symbol.section, header.order);
+  StoreInteger(out + SymbolSectionField(header), symbol.section, header.order);
   EncodeWord(header, symbol.value, out + (header.is_64 ? 8 : 4));
   EncodeWord(header, symbol.size, out + (header.is_64 ? 16 : 8));
 }

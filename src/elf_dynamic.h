@@ -69,6 +69,7 @@ struct Symbol {
 };
 
 constexpr std::size_t SymbolSize(const Header& header) { return header.is_64 ? 24 : 16; }
+constexpr std::size_t SymbolSectionField(const Header& header) { return header.is_64 ? 6 : 14; }
 std::optional<Symbol> ParseSymbol(ByteView file, const Header& header, std::uint64_t offset);
 void EncodeSymbol(const Header& header, const Symbol& symbol, std::uint8_t* out);
 

@@ -91,7 +91,9 @@ class Verifier {
     PANNIER_CHECK_OK(CheckHeaders());
     PANNIER_CHECK_OK(AddSpans());
     PANNIER_CHECK_OK(AddArtifacts());
-    AddParts([this](const format::Part& part) { return part.offset() < reader_.anchor().payload_size; });
+    AddParts([this](const format::Part& part) {
+      return part.offset() < reader_.anchor().payload_size && part.kind() != format::PartKind::FileAlone;
+    });
     PANNIER_CHECK_OK(CompareAll());
     PANNIER_CHECK_OK(CompareRests());
     return {};
@@ -265,7 +267,8 @@ class Verifier {
         Differ(StrCat(name, ": found no ", part->size(), " bytes at ", Hex(part->offset()), " from the payload's start"));
         continue;
       }
-      (part->is_rest() ? rests_ : checked_).push_back({*bytes, ToDigest(*part->sha256()), Label(name), false, kNoTensor});
+      (part->kind() == format::PartKind::Rest ? rests_ : checked_)
+          .push_back({*bytes, ToDigest(*part->sha256()), Label(name), false, kNoTensor});
     }
   }
 

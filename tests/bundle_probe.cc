@@ -1,6 +1,7 @@
 // bundle_probe: what the dynamic loader and LoadBundle make of one library. tests/sweep.py and tests/elf_hosts_test.py run it.
 //
 // usage: bundle_probe dlopen LIBRARY                               dlopen and dlclose, nothing of ours
+//        bundle_probe symbol BUNDLE NAME                           stdout says how far behind the library's start it leads
 //        bundle_probe mapped|file|open BUNDLE GRAPH PARAMS         the payload is that of the two files, byte for byte, and
 //                                                                  mapped with the library | read from its file | looked at without
 //                                                                  loading it (a library of another machine)
@@ -68,14 +69,23 @@ int Compare(const Bundle& bundle, const char* path, const std::string& placement
   return 0;
 }
 
+int Symbol(const char* path, const char* name) {
+  const Bundle bundle = LoadBundle(path);
+  const char* const address = bundle.symbol<const char>(name);
+  std::printf("%td\n", address - static_cast<const char*>(LibraryBase(address)));
+  return 0;
+}
+
 int Main(int argc, char** argv) {
   if (argc == 3 && std::strcmp(argv[1], "dlopen") == 0) return Dlopen(argv[2]);
-  if (argc != 5) {
-    std::fprintf(stderr, "usage: bundle_probe dlopen LIBRARY | mapped|file|open BUNDLE GRAPH PARAMS\n");
+  const bool asks_symbol = argc == 4 && std::strcmp(argv[1], "symbol") == 0;
+  if (argc != 5 && !asks_symbol) {
+    std::fprintf(stderr, "usage: bundle_probe dlopen LIBRARY | symbol BUNDLE NAME | mapped|file|open BUNDLE GRAPH PARAMS\n");
     return 3;
   }
   const std::string placement = argv[1];
   try {
+    if (asks_symbol) return Symbol(argv[2], argv[3]);
     const Bundle bundle = placement == "open" ? OpenBundle(argv[2]) : LoadBundle(argv[2]);
     return Compare(bundle, argv[2], placement, ReadAll(argv[3]), ReadAll(argv[4]));
   } catch (const Error& error) {

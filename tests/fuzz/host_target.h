@@ -85,9 +85,8 @@ inline void PlanHost(ByteView bytes, HostOptions options) {
   EncodeOptions encode;
   encode.codec = CodecChoice::kStore;
   encode.threads = 1;
-  Result<Layout> layout =
-      EncodeArtifacts(SmallArtifacts(), factory ? &*factory : nullptr, placement,
-                      {nullptr, placement.anchor_offset, placement.anchor_address}, encode);
+  Result<Layout> layout = EncodeArtifacts(SmallArtifacts(), factory ? &*factory : nullptr, placement,
+                                          {nullptr, placement.anchor_offset, placement.anchor_address}, encode);
   if (!layout.ok()) return;
   Finisher finisher(**host, Sha256Of(bytes), nullptr, 1, *layout);
   if (finisher.Run().ok()) RequireSoundPlan(finisher.plan(), bytes.size());
