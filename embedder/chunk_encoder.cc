@@ -17,7 +17,7 @@ namespace {
 constexpr int kExhaustiveLevel = 10;
 // Planes with matches are few and small, so a better search than the usual costs little: it makes up for the bytes between that the
 // other planes took away.
-constexpr int kLevelOfMatches = 5;
+constexpr int kLevelOfMatches = 6;
 
 Result<std::size_t> Checked(std::size_t size) {
   if (ZSTD_isError(size) != 0U) return {ErrorCode::kInvalidArgument, StrCat("zstd: ", ZSTD_getErrorName(size))};

@@ -190,7 +190,7 @@ class Exporter {
     if (std::none_of(host_.dynamic.begin(), host_.dynamic.end(), has_versions)) return {};
     PANNIER_TRY(const ByteView versions, Table(elf::kTagVersions, 2 * tables_.count, "version table"));
     std::vector<std::uint8_t> bytes = Copy(versions);
-    bytes.resize(bytes.size() + 2);
+    bytes.insert(bytes.end(), 2, 0);
     StoreInteger(bytes.data() + versions.size(), kGlobalVersion, host_.header.order);
     return Grow(elf::kTagVersions, ".gnu.version", versions, std::move(bytes));
   }
@@ -219,7 +219,7 @@ class Exporter {
     if (buckets == 0 || chains != tables_.count)
       return Refuse(StrCat(".hash: found ", buckets, " buckets and ", chains, " symbols, expected some and ", tables_.count));
     std::vector<std::uint8_t> bytes = Copy(old);
-    bytes.resize(bytes.size() + word);
+    bytes.insert(bytes.end(), word, 0);
     std::uint8_t* const bucket = bytes.data() + (2 + SystemVHash(name_) % buckets) * word;
     std::copy_n(bucket, word, bytes.data() + old.size());
     StoreInteger(bucket + low, static_cast<std::uint32_t>(tables_.count), host_.header.order);
