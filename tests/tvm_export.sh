@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # A library that TVM 0.9 itself made: what extract gives, what is refused, and that LoadBundle can run it.
 #
-# usage: tests/factory.sh PANNIER RUN_MODEL
+# usage: tests/tvm_export.sh PANNIER RUN_MODEL
 #
 # TVM keeps a factory's params in a hash table. So extract gives the tensors of params.bin, each byte for byte, in another order.
 set -euo pipefail
@@ -11,7 +11,7 @@ set -euo pipefail
 readonly pannier=$1 run_model=$2
 
 fail() {
-  printf 'factory.sh: %s\n' "$*" >&2
+  printf 'tvm_export.sh: %s\n' "$*" >&2
   exit 1
 }
 
