@@ -61,7 +61,8 @@ Result<std::vector<std::uint32_t>> SelectArtifacts(const ExtractCommand& command
 }  // namespace
 
 Result<int> RunExtract(const ExtractCommand& command, const OutputStyle& style) {
-  PANNIER_TRY(const OpenedBundle bundle, OpenedBundle::Open(command.bundle, command.arch).WithContext(Printable(command.bundle)));
+  PANNIER_TRY(const OpenedBundle bundle,
+              OpenedBundle::Open(command.bundle, command.arch, WithoutDigests::kRead).WithContext(Printable(command.bundle)));
   PANNIER_TRY(const std::vector<std::uint32_t> selected,
               SelectArtifacts(command, bundle.reader).WithContext(Printable(command.bundle)));
   if (command.output == "-") {
@@ -89,10 +90,11 @@ Result<int> RunExtract(const ExtractCommand& command, const OutputStyle& style) 
     const std::string path = Utf8Name(Utf8Path(command.output) / Utf8Path(FileName(command.bundle, ToText(artifact.name()))));
     PANNIER_CHECK_OK(ExtractToFile(bundle, artifact, path).WithContext(Printable(command.bundle)));
     if (style.json) {
-      files.push_back({{"artifact", ToText(artifact.name())},
-                       {"file", path},
-                       {"bytes", artifact.size()},
-                       {"sha256", ToDigest(*artifact.sha256()).Hex()}});
+      files.push_back(
+          {{"artifact", ToText(artifact.name())},
+           {"file", path},
+           {"bytes", artifact.size()},
+           {"sha256", bundle.reader.has_digests() ? nlohmann::json(ToDigest(*artifact.sha256()).Hex()) : nlohmann::json()}});
     } else if (!style.quiet) {
       fmt::print("{}: {}\n", Printable(path), HumanSize(artifact.size()));
     }

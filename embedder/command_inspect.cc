@@ -43,6 +43,11 @@ Result<std::string> CodecText(const ChunkedContent& content) {
   return text.empty() ? CodecName(Codec::kStore) : text;
 }
 
+// What TVM's export_library made has none.
+nlohmann::json DigestOrNull(const BundleReader& reader, const format::Sha256& digest) {
+  return reader.has_digests() ? nlohmann::json(ToDigest(digest).Hex()) : nlohmann::json();
+}
+
 Result<nlohmann::json> DescribeTensors(const TensorReader& tensors) {
   nlohmann::json list = nlohmann::json::array();
   for (std::uint32_t i = 0; i < tensors.size(); ++i) {
@@ -66,7 +71,7 @@ Result<nlohmann::json> DescribeArtifact(const BundleReader& reader, const format
                           {"bytes", artifact.size()},
                           {"stored_bytes", artifact.stored_size()},
                           {"section", ToText(reader.manifest().sections()->Get(artifact.section())->name())},
-                          {"sha256", ToDigest(*artifact.sha256()).Hex()}};
+                          {"sha256", DigestOrNull(reader, *artifact.sha256())}};
   if (!BundleReader::CheckKind(artifact).ok()) return entry;
   if (artifact.kind() == format::ArtifactKind::Blob) {
     PANNIER_TRY(const ChunkedContent content, reader.BlobContent(artifact));
@@ -83,6 +88,15 @@ std::string_view FormatName(format::ImageFormat format) {
   return format == format::ImageFormat::Pe ? "pe" : "elf";
 }
 
+nlohmann::json DescribeSections(const BundleReader& reader) {
+  if (!reader.has_digests())
+    return nlohmann::json::array({{{"name", kBlobSymbol}, {"payload_offset", 0}, {"bytes", reader.section(0).size()}}});
+  nlohmann::json sections = nlohmann::json::array();
+  for (const format::Section* section : *reader.manifest().sections())
+    sections.push_back({{"name", ToText(section->name())}, {"payload_offset", section->offset()}, {"bytes", section->size()}});
+  return sections;
+}
+
 // The one description that both outputs are made of.
 Result<nlohmann::json> Describe(const OpenedBundle& bundle, const std::string& path) {
   const BundleReader& reader = bundle.reader;
@@ -94,19 +108,22 @@ Result<nlohmann::json> Describe(const OpenedBundle& bundle, const std::string& p
                          {"mapped", manifest.placement() == format::Placement::Mapped},
                          {"bytes", bundle.file.bytes().size()},
                          {"host_bytes", manifest.host()->size()},
-                         {"host_sha256", ToDigest(*manifest.host()->sha256()).Hex()},
-                         {"file_digest", reader.anchor().manifest_sha256.Hex()},
-                         {"image_digest", ToDigest(*manifest.image()->sha256()).Hex()},
+                         {"host_sha256", DigestOrNull(reader, *manifest.host()->sha256())},
+                         {"file_digest", DigestOrNull(reader, ToStored(reader.anchor().manifest_sha256))},
+                         {"image_digest", DigestOrNull(reader, *manifest.image()->sha256())},
                          {"payload_offset", reader.payload().anchor_file_offset},
                          {"payload_bytes", manifest.payload_size()}};
-  nlohmann::json sections = nlohmann::json::array();
-  for (const format::Section* section : *manifest.sections()) {
-    sections.push_back({{"name", ToText(section->name())}, {"payload_offset", section->offset()}, {"bytes", section->size()}});
+  if (!reader.has_digests()) {
+    // TVM's blob has no version of ours, and was in the library from the start.
+    json["format_version"] = json["host_bytes"] = nullptr;
+    json["mapped"] = true;
+    json["payload_bytes"] = reader.section(0).size();
   }
-  json["sections"] = std::move(sections);
+  json["sections"] = DescribeSections(reader);
   // Who signed, by their own word; whether it is right, `verify --key` says.
   nlohmann::json signers = nlohmann::json::array();
-  const Result<std::vector<BundleSignature>> signatures = ReadSignatures(reader);
+  const Result<std::vector<BundleSignature>> signatures =
+      reader.has_digests() ? ReadSignatures(reader) : std::vector<BundleSignature>();
   if (signatures.ok()) {
     for (const BundleSignature& signature : *signatures) signers.push_back(signature.key_id);
     json["signed_by"] = std::move(signers);
@@ -127,13 +144,22 @@ std::string Text(const nlohmann::json& value) { return Printable(value.get_ref<c
 
 std::string Size(const nlohmann::json& value) { return HumanSize(value.get<std::uint64_t>()); }
 
-void Print(const nlohmann::json& json) {
+void PrintHead(const nlohmann::json& json) {
+  const auto offset = json["payload_offset"].get<std::uint64_t>();
+  if (json["file_digest"].is_null()) {
+    fmt::print("{}: {} (TVM's blob of modules, {} at {:#x})\n  made by {}\n  no digests\n", Text(json["bundle"]),
+               Size(json["bytes"]), Size(json["payload_bytes"]), offset, Text(json["producer"]));
+    return;
+  }
   fmt::print("{}: {} (host {}, payload {} at {:#x}, {})\n", Text(json["bundle"]), Size(json["bytes"]), Size(json["host_bytes"]),
-             Size(json["payload_bytes"]), json["payload_offset"].get<std::uint64_t>(),
-             json["mapped"].get<bool>() ? "mapped" : "in the file only");
+             Size(json["payload_bytes"]), offset, json["mapped"].get<bool>() ? "mapped" : "in the file only");
   fmt::print("  made by {}, format {}\n", Text(json["producer"]), Text(json["format_version"]));
   fmt::print("  file digest  {}\n  image digest {}\n  host sha-256 {}\n", Text(json["file_digest"]), Text(json["image_digest"]),
              Text(json["host_sha256"]));
+}
+
+void Print(const nlohmann::json& json) {
+  PrintHead(json);
   if (json.contains("signature_error")) fmt::print("  {}\n", Text(json["signature_error"]));
   for (const auto& signer : json.value("signed_by", nlohmann::json::array()))
     fmt::print("  signed by key {}, not checked\n", Text(signer));
@@ -144,7 +170,7 @@ void Print(const nlohmann::json& json) {
     fmt::print("\nartifact {}: {}, stored as {}{}{}\n  sha-256 {}\n", Text(artifact["name"]), Size(artifact["bytes"]),
                Size(artifact["stored_bytes"]), artifact.contains("codec") ? fmt::format(" ({})", Text(artifact["codec"])) : "",
                Text(artifact["kind"]).starts_with("unknown") ? StrCat(", kind ", Text(artifact["kind"])) : "",
-               Text(artifact["sha256"]));
+               artifact["sha256"].is_null() ? "not known" : Text(artifact["sha256"]));
     if (!artifact.contains("tensors")) continue;
     std::size_t width = 6;
     for (const auto& tensor : artifact["tensors"]) width = std::max(width, Text(tensor["name"]).size());
@@ -160,7 +186,7 @@ void Print(const nlohmann::json& json) {
 }  // namespace
 
 Result<int> RunInspect(const std::string& path, const std::string& arch, const OutputStyle& style) {
-  PANNIER_TRY(const OpenedBundle bundle, OpenedBundle::Open(path, arch).WithContext(Printable(path)));
+  PANNIER_TRY(const OpenedBundle bundle, OpenedBundle::Open(path, arch, WithoutDigests::kRead).WithContext(Printable(path)));
   PANNIER_TRY(const nlohmann::json json, Describe(bundle, path).WithContext(Printable(path)));
   if (style.json) {
     fmt::print("{}\n", json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));

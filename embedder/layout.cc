@@ -9,6 +9,7 @@
 
 #include "embedder/factory_layout.h"
 #include "src/format.h"
+#include "src/tensor_table.h"
 #include "src/text.h"
 
 namespace pannier {

@@ -2,10 +2,10 @@
 #include "embedder/manifest_builder.h"
 
 #include <algorithm>
-#include <numeric>
 #include <string_view>
 
 #include "manifest_generated.h"
+#include "src/bundle_reader.h"
 #include "src/format.h"
 
 namespace pannier {
@@ -13,11 +13,7 @@ namespace {
 
 using flatbuffers::FlatBufferBuilder;
 
-format::Sha256 Stored(const Sha256Digest& digest) {
-  return format::Sha256(flatbuffers::span<const std::uint8_t, 32>(digest.bytes.data(), 32));
-}
-
-format::IndexRange Stored(const IndexEntry& entry) { return {entry.offset, entry.size, Stored(entry.sha256)}; }
+format::IndexRange Stored(const IndexEntry& entry) { return {entry.offset, entry.size, ToStored(entry.sha256)}; }
 
 std::vector<std::uint8_t> Take(const FlatBufferBuilder& builder) {
   const std::uint8_t* bytes = builder.GetBufferPointer();
@@ -26,7 +22,7 @@ std::vector<std::uint8_t> Take(const FlatBufferBuilder& builder) {
 
 flatbuffers::Offset<format::Artifact> BuildArtifact(FlatBufferBuilder& builder, const ArtifactFacts& facts) {
   const auto name = builder.CreateString(facts.name);
-  const format::Sha256 sha256 = Stored(facts.sha256);
+  const format::Sha256 sha256 = ToStored(facts.sha256);
   const format::IndexRange chunks = Stored(facts.chunks);
   const format::IndexRange tensors = Stored(facts.tensors);
   format::ArtifactBuilder artifact(builder);
@@ -56,7 +52,7 @@ flatbuffers::Offset<format::Image> BuildImage(FlatBufferBuilder& builder, const 
   const auto identification = builder.CreateVector(image.identification.data(), image.identification.size());
   const auto segment_vector = builder.CreateVectorOfStructs(segments);
   const format::IndexRange spans = Stored(facts.image_spans);
-  const format::Sha256 sha256 = Stored(facts.image_sha256);
+  const format::Sha256 sha256 = ToStored(facts.image_sha256);
   const auto headers = image.headers.empty() ? 0 : builder.CreateVector(image.headers);
   return format::CreateImage(builder, identification, image.type, image.machine, image.flags, image.entry, segment_vector, &spans,
                              &sha256, headers);
@@ -69,7 +65,7 @@ bool IsInPlace(const ManifestFacts& facts) {
 }
 
 flatbuffers::Offset<format::Host> BuildHost(FlatBufferBuilder& builder, const ManifestFacts& facts) {
-  const format::Sha256 sha256 = Stored(facts.host_sha256);
+  const format::Sha256 sha256 = ToStored(facts.host_sha256);
   const format::IndexRange chunks = Stored(facts.host_chunks);
   flatbuffers::Offset<flatbuffers::Vector<const format::HostPiece*>> pieces = 0;
   if (!IsInPlace(facts)) {
@@ -93,8 +89,8 @@ flatbuffers::Offset<flatbuffers::Vector<flatbuffers::Offset<format::Derived>>> B
 
 flatbuffers::Offset<format::FatRecord> BuildFatRecord(FlatBufferBuilder& builder, const FatFacts& fat) {
   std::vector<format::Sha256> digests;
-  for (const Sha256Digest& digest : fat.slices) digests.push_back(Stored(digest));
-  const format::Sha256 sha256 = Stored(fat.file_sha256);
+  for (const Sha256Digest& digest : fat.slices) digests.push_back(ToStored(digest));
+  const format::Sha256 sha256 = ToStored(fat.file_sha256);
   const auto header = builder.CreateVector(fat.header.data(), fat.header.size());
   const auto slices = builder.CreateVectorOfStructs(digests);
   return format::CreateFatRecord(builder, fat.file_size, &sha256, header, slices);
@@ -113,7 +109,7 @@ std::vector<std::uint8_t> BuildManifest(const ManifestFacts& facts) {
   for (const ArtifactFacts& artifact : facts.artifacts) artifacts.push_back(BuildArtifact(builder, artifact));
   std::vector<flatbuffers::Offset<format::Part>> parts;
   for (const PartFacts& part : facts.parts) {
-    const format::Sha256 sha256 = Stored(part.sha256);
+    const format::Sha256 sha256 = ToStored(part.sha256);
     parts.push_back(format::CreatePart(builder, builder.CreateString(part.name), part.offset, part.size, &sha256, part.kind));
   }
   const auto host = BuildHost(builder, facts);
@@ -130,32 +126,6 @@ std::vector<std::uint8_t> BuildManifest(const ManifestFacts& facts) {
                              artifact_vector, part_vector, host, image, derived),
       format::ManifestIdentifier());
   return Take(builder);
-}
-
-flatbuffers::DetachedBuffer BuildTensorTable(const ParamsFile& params, const std::vector<TensorFacts>& facts) {
-  // About what it takes, since a builder that grows holds twice or three times that.
-  std::size_t size = 1024;
-  for (const ParamsTensor& tensor : params.tensors) size += 160 + tensor.name.size() + tensor.shape.size() * sizeof(std::int64_t);
-  FlatBufferBuilder builder(size);
-  std::vector<flatbuffers::Offset<format::Tensor>> tensors;
-  for (std::size_t i = 0; i < params.tensors.size(); ++i) {
-    const ParamsTensor& tensor = params.tensors[i];
-    const format::DataType dtype(tensor.dtype.code, tensor.dtype.bits, tensor.dtype.lanes);
-    const format::Sha256 chunks_sha256 = Stored(facts[i].chunks_sha256);
-    const auto name = builder.CreateString(tensor.name);
-    const auto shape = builder.CreateVector(tensor.shape);
-    tensors.push_back(format::CreateTensor(builder, name, &dtype, shape, tensor.data_size, facts[i].first_chunk, &chunks_sha256,
-                                           tensor.device.device_type, tensor.device.device_id, tensor.reserved,
-                                           facts[i].group.offset, facts[i].group.size));
-  }
-  std::vector<std::uint32_t> by_name(params.tensors.size());
-  std::iota(by_name.begin(), by_name.end(), 0U);
-  std::sort(by_name.begin(), by_name.end(),
-            [&](std::uint32_t a, std::uint32_t b) { return params.tensors[a].name < params.tensors[b].name; });
-  const auto tensor_vector = builder.CreateVector(tensors);
-  const auto order = builder.CreateVector(by_name);
-  builder.Finish(format::CreateTensorTable(builder, kChunkSize, params.reserved, tensor_vector, order));
-  return builder.Release();
 }
 
 std::vector<std::uint8_t> BuildUndoRecord(ByteView host, const Sha256Digest& host_sha256, const EditPlan& plan,
@@ -181,7 +151,7 @@ std::vector<std::uint8_t> BuildUndoRecord(ByteView host, const Sha256Digest& hos
     const auto bytes = builder.CreateVector(host.data() + range.offset, static_cast<std::size_t>(range.size));
     old.push_back(format::CreateEdit(builder, range.offset, bytes));
   }
-  const format::Sha256 sha256 = Stored(host_sha256);
+  const format::Sha256 sha256 = ToStored(host_sha256);
   const auto edit_vector = builder.CreateVector(old);
   const auto fat_record = fat != nullptr ? BuildFatRecord(builder, *fat) : 0;
   builder.Finish(format::CreateUndoRecord(builder, host.size(), &sha256, edit_vector, fat_record));

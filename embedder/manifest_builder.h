@@ -1,4 +1,4 @@
-// ManifestBuilder: manifest, tensor table and undo record as FlatBuffers, the same bytes for the same facts.
+// ManifestBuilder: manifest and undo record as FlatBuffers, the same bytes for the same facts.
 #ifndef PANNIER_EMBEDDER_MANIFEST_BUILDER_H_
 #define PANNIER_EMBEDDER_MANIFEST_BUILDER_H_
 
@@ -9,9 +9,7 @@
 #include "embedder/edit_plan.h"
 #include "manifest_generated.h"
 #include "src/bytes.h"
-#include "src/chunked_content.h"
 #include "src/sha256.h"
-#include "src/tvm_params.h"
 
 namespace pannier {
 
@@ -65,15 +63,6 @@ struct ManifestFacts {
 
 // The size depends on names and counts alone, not on numbers or digests: it can be known before they are.
 std::vector<std::uint8_t> BuildManifest(const ManifestFacts& facts);
-
-struct TensorFacts {
-  std::uint64_t first_chunk = 0;
-  GroupPlace group;
-  Sha256Digest chunks_sha256;
-};
-
-// `facts` has an entry for each tensor.
-flatbuffers::DetachedBuffer BuildTensorTable(const ParamsFile& params, const std::vector<TensorFacts>& facts);
 
 // A fat file before payloads go into slices of it.
 struct FatFacts {

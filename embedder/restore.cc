@@ -5,6 +5,7 @@
 
 #include "embedder/fat_bundle.h"
 #include "src/byte_source.h"
+#include "src/factory_reader.h"
 #include "src/format.h"
 #include "src/image.h"
 #include "src/macho_file.h"
@@ -147,7 +148,7 @@ Status RestoreHost(const FileSource& source, ByteView bytes, const BundleReader&
 Status RestoreFile(const FileSource& source, std::string_view arch, OutputFile& out) {
   PANNIER_TRY(const MappedFile mapped, MappedFile::Map(source.fd(), 0, source.size()));
   if (macho::HasFatMagic(mapped.bytes())) return RestoreFat(source, arch, out);
-  PANNIER_TRY(const Payload payload, FindPayload(mapped.bytes(), arch));
+  PANNIER_TRY(const Payload payload, FindPayloadWithDigests(mapped.bytes(), arch));
   PANNIER_TRY(const BundleReader reader, BundleReader::Open(payload));
   // Before room is made for a size that only the bundle tells.
   PANNIER_CHECK_OK(CheckRestorable(mapped.bytes(), reader).TakeStatus());

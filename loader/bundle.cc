@@ -117,6 +117,7 @@ std::size_t ArtifactView::stored_bytes() const {
 }
 
 std::string ArtifactView::sha256() const {
+  if (!bundle_->reader().has_digests()) return {};
   return ToDigest(*bundle_->reader().artifact(static_cast<std::uint32_t>(index_)).sha256()).Hex();
 }
 
@@ -157,7 +158,10 @@ const std::string& Bundle::path() const { return impl_->path(); }
 const std::string& Bundle::library_path() const { return impl_->library_path(); }
 bool Bundle::is_loaded() const { return impl_->is_loaded(); }
 
-std::string Bundle::image_digest() const { return ToDigest(*impl_->reader().manifest().image()->sha256()).Hex(); }
+std::string Bundle::image_digest() const {
+  if (!impl_->reader().has_digests()) return {};
+  return ToDigest(*impl_->reader().manifest().image()->sha256()).Hex();
+}
 
 void* Bundle::FindSymbol(const char* name) const {
   if (!is_loaded())

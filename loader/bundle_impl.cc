@@ -8,6 +8,7 @@
 #include <tuple>
 #include <utility>
 
+#include "src/factory_reader.h"
 #include "src/pages.h"
 #include "src/parallel.h"
 #include "src/params_walk.h"
@@ -44,7 +45,9 @@ BundleImpl::BundleImpl(BundleReader reader, std::shared_ptr<const void> image, v
       origin_(std::move(origin)),
       library_path_(find_symbol != nullptr ? origin_.file : ""),
       options_(options),
-      artifacts_(reader_.artifact_count()) {}
+      artifacts_(reader_.artifact_count()) {
+  if (!reader_.has_digests()) options_.check = Check::kOff;
+}
 
 Result<std::shared_ptr<const BundleImpl>> BundleImpl::Create(const Payload& payload, std::shared_ptr<const void> image,
                                                              void* (*find_symbol)(const void* image, const char* name),
@@ -190,6 +193,7 @@ void BundleImpl::ReleaseAll() const {
 }
 
 Status BundleImpl::CheckDigests() const {
+  if (!reader_.has_digests()) return NoDigests();
   for (std::uint32_t i = 0; i < reader_.artifact_count(); ++i) {
     const format::Artifact& artifact = reader_.artifact(i);
     const std::string label = StrCat("artifact \"", Printable(ToText(artifact.name())), "\"");

@@ -177,8 +177,9 @@ int MakeBundle(pannier_bundle** out, pannier_error* error, const Make& make) noe
 }
 
 void CopyDigest(const std::string& digest, char* text) {
-  if (digest.size() != PANNIER_SHA256_TEXT_SIZE - 1) throw Error(ErrorCode::kMalformed, "digest: found no SHA-256");
-  std::memcpy(text, digest.c_str(), PANNIER_SHA256_TEXT_SIZE);
+  if (!digest.empty() && digest.size() != PANNIER_SHA256_TEXT_SIZE - 1)
+    throw Error(ErrorCode::kMalformed, "digest: found no SHA-256");
+  std::memcpy(text, digest.c_str(), digest.size() + 1);
 }
 
 void Fill(const ArtifactView& view, std::size_t index, pannier_artifact* out) {

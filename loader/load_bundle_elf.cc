@@ -20,6 +20,7 @@
 #include "loader/trust.h"
 #include "pannier/loader.h"
 #include "src/elf_file.h"
+#include "src/factory_reader.h"
 #include "src/mapped_file.h"
 #include "src/text.h"
 
@@ -106,7 +107,7 @@ Result<Bundle> BundleOf(std::shared_ptr<LoadedImage> image, const void* address,
       PANNIER_TRY(image->file, MappedFile::Open(origin.path));
     }
     const MappedFile& file = image->trusted ? image->trusted->file() : image->file;
-    PANNIER_TRY(payload, FindPayload(file.bytes()));
+    PANNIER_TRY(payload, FindPayloadOrFactory(file.bytes()));
     // The file was replaced since the library was loaded: what it carries belongs to another library.
     if (payload.is_mapped()) return NoPayload();
     origin.opened = file.identity();

@@ -13,6 +13,7 @@
 #include "loader/loaded_image.h"
 #include "loader/trust.h"
 #include "pannier/loader.h"
+#include "src/factory_reader.h"
 #include "src/macho_file.h"
 #include "src/mapped_file.h"
 #include "src/text.h"
@@ -46,8 +47,13 @@ Result<FileIdentity> CheckFileIsWhole(const std::string& path) {
 }
 
 Result<Bundle> BundleOf(std::shared_ptr<LoadedImage> image, const void* header, BundleOrigin origin, const LoadOptions& options) {
-  PANNIER_TRY(const Payload payload, FindMappedMachO(header));
-  PANNIER_TRY(auto impl, BundleImpl::Create(payload, std::move(image), &FindSymbolIn, std::move(origin), options));
+  Result<Payload> payload = FindMappedMachO(header);
+  if (payload.status().code() == ErrorCode::kNotABundle) {
+    PANNIER_TRY(image->file, MappedFile::Open(origin.file));
+    payload = FindFactory(image->file.bytes());
+  }
+  if (!payload.ok()) return payload.TakeStatus();
+  PANNIER_TRY(auto impl, BundleImpl::Create(*payload, std::move(image), &FindSymbolIn, std::move(origin), options));
   return Bundle(std::move(impl));
 }
 

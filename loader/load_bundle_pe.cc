@@ -12,6 +12,8 @@
 #include "loader/bundle_impl.h"
 #include "loader/trust.h"
 #include "pannier/loader.h"
+#include "src/factory_reader.h"
+#include "src/mapped_file.h"
 #include "src/payload.h"
 #include "src/pe_file.h"
 #include "src/text.h"
@@ -25,6 +27,7 @@ constexpr std::size_t kMostHeaderBytes = 64 * 1024;
 
 struct LoadedImage {
   HMODULE module = nullptr;
+  MappedFile file;  // of what TVM's export_library made
 
   LoadedImage() = default;
   LoadedImage(const LoadedImage&) = delete;
@@ -86,9 +89,14 @@ std::string PathOf(HMODULE module) {
 Result<Bundle> BundleOf(std::shared_ptr<LoadedImage> image, std::string path, const LoadOptions& options) {
   MODULEINFO info;
   if (GetModuleInformation(GetCurrentProcess(), image->module, &info, sizeof(info)) == 0) return LoadError(GetLastError());
-  PANNIER_TRY(const Payload payload, FindMappedPe(ByteView(info.lpBaseOfDll, info.SizeOfImage)));
+  Result<Payload> payload = FindMappedPe(ByteView(info.lpBaseOfDll, info.SizeOfImage));
+  if (payload.status().code() == ErrorCode::kNotABundle) {
+    PANNIER_TRY(image->file, MappedFile::Open(path));
+    payload = FindFactory(image->file.bytes());
+  }
+  if (!payload.ok()) return payload.TakeStatus();
   PANNIER_TRY(auto impl,
-              BundleImpl::Create(payload, std::move(image), &FindSymbolIn, BundleOrigin{std::move(path), {}, true}, options));
+              BundleImpl::Create(*payload, std::move(image), &FindSymbolIn, BundleOrigin{std::move(path), {}, true}, options));
   return Bundle(std::move(impl));
 }
 

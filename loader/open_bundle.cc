@@ -8,6 +8,7 @@
 #include "loader/bundle_impl.h"
 #include "loader/trust.h"
 #include "pannier/loader.h"
+#include "src/factory_reader.h"
 #include "src/mapped_file.h"
 
 namespace pannier {
@@ -34,13 +35,13 @@ Result<Bundle> OpenImage(std::shared_ptr<OpenedImage> image, ByteView bytes, Bun
   }
   if (options.trusted_keys && origin.is_mapped) {
     // What is mapped others may write to.
-    PANNIER_TRY(const Payload signed_payload, FindPayload(bytes));
+    PANNIER_TRY(const Payload signed_payload, FindPayloadWithDigests(bytes));
     PANNIER_CHECK_OK(CheckSigners(signed_payload, options));
     PANNIER_TRY(bytes, CopyOf(bytes, *image));
     origin.is_mapped = false;
     origin.file.clear();
   }
-  PANNIER_TRY(const Payload payload, FindPayload(bytes));
+  PANNIER_TRY(const Payload payload, options.trusted_keys ? FindPayloadWithDigests(bytes) : FindPayloadOrFactory(bytes));
   if (options.trusted_keys) PANNIER_CHECK_OK(CheckTrust(payload.slice.empty() ? bytes : payload.slice, payload, options));
   PANNIER_TRY(auto impl, BundleImpl::Create(payload, std::move(image), nullptr, std::move(origin), options));
   return Bundle(std::move(impl));

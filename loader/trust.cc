@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "src/bundle_reader.h"
+#include "src/factory_reader.h"
 #include "src/macho_file.h"
 #include "src/mapped_file.h"
 #include "src/public_key.h"
@@ -48,7 +49,7 @@ struct Library {
 Result<std::vector<Library>> LibrariesIn(ByteView file) {
   std::vector<Library> libraries;
   const auto add = [&](ByteView bytes) -> Status {
-    PANNIER_TRY(Payload payload, FindPayload(bytes));
+    PANNIER_TRY(Payload payload, FindPayloadWithDigests(bytes));
     libraries.push_back({bytes, std::move(payload)});
     return {};
   };

@@ -58,6 +58,10 @@ Sha256Digest ToDigest(const format::Sha256& stored) {
   return digest;
 }
 
+format::Sha256 ToStored(const Sha256Digest& digest) {
+  return format::Sha256(flatbuffers::span<const std::uint8_t, 32>(digest.bytes.data(), 32));
+}
+
 std::string_view ToText(const flatbuffers::String* string) { return {string->data(), string->size()}; }
 
 Result<TensorReader> TensorReader::Open(const format::Artifact& artifact, ByteView section, ByteView index, Digests digests) {

@@ -18,6 +18,7 @@
 namespace pannier {
 
 Sha256Digest ToDigest(const format::Sha256& stored);
+format::Sha256 ToStored(const Sha256Digest& digest);
 std::string_view ToText(const flatbuffers::String* string);
 
 // Of the manifest and of tables; those of chunks are checked by whoever decodes them.
@@ -79,6 +80,8 @@ class BundleReader {
   // Ascending in host and bundle alike; within the host's size and the file's size as written.
   const std::vector<HostRun>& host_runs() const { return host_runs_; }
 
+  bool has_digests() const { return payload_.has_digests(); }
+
   // A range of the index section whose digest is right.
   Result<ByteView> IndexBytes(const format::IndexRange& range, std::string_view what) const;
 
@@ -98,7 +101,7 @@ class BundleReader {
 
  private:
   BundleReader(const Payload& payload, const Anchor& anchor, Digests digests)
-      : payload_(payload), anchor_(anchor), digests_(digests) {}
+      : payload_(payload), anchor_(anchor), digests_(payload.has_digests() ? digests : Digests::kIgnored) {}
   Status ReadManifest();
   Status ResolveSections();
   Status CheckArtifacts() const;

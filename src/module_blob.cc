@@ -8,7 +8,6 @@
 namespace pannier {
 namespace {
 
-constexpr std::string_view kLibraryKey = "_lib";
 constexpr std::string_view kTreeKey = "_import_tree";
 constexpr std::string_view kModuleName = "default";
 constexpr std::size_t kWord = 8;
@@ -59,6 +58,13 @@ std::optional<ImportTree> ReadTree(ByteView bytes, std::uint64_t at, std::uint64
 
 }  // namespace
 
+std::optional<ByteView> ReadBlobString(ByteView bytes, std::uint64_t& at) {
+  const auto size = bytes.Read<std::uint64_t>(at, ByteOrder::kLittle);
+  const auto text = size ? bytes.Slice(at + kWord, *size) : std::nullopt;
+  if (text) at += kWord + *size;
+  return text;
+}
+
 Result<ModuleBlob> ParseModuleBlob(ByteView bytes) {
   const auto size = bytes.Read<std::uint64_t>(0, ByteOrder::kLittle);
   const auto content = size ? bytes.Slice(kWord, *size) : std::nullopt;
@@ -72,10 +78,10 @@ Result<ModuleBlob> ParseModuleBlob(ByteView bytes) {
     return Malformed(StrCat("module blob: found ", blob.entries, " entries in ", content->size(), " bytes"));
   blob.modules = *content->Slice(kWord, content->size() - kWord);
   if (blob.entries == 0) return blob;
-  const auto key_size = blob.modules.Read<std::uint64_t>(0, ByteOrder::kLittle);
-  const auto key = key_size ? blob.modules.Slice(kWord, *key_size) : std::nullopt;
+  std::uint64_t key_at = 0;
+  const std::optional<ByteView> key = ReadBlobString(blob.modules, key_at);
   if (!key) return Malformed("module blob: found no key, expected that of the first module");
-  blob.root_key = {reinterpret_cast<const char*>(key->data()), key->size()};
+  blob.root_key = key->text();
 
   std::vector<std::uint8_t> pattern;
   AppendString(pattern, kTreeKey);
@@ -99,7 +105,7 @@ Result<FactoryBlob> WrapInFactory(std::string_view key, const ModuleBlob* import
   AppendString(behind, kModuleName);
   std::uint64_t modules = 1;
   if (imported != nullptr && imported->tree) {
-    if (imported->root_key == kFactoryKey || imported->root_key == kFactoryKey07) {
+    if (imported->is_factory()) {
       return {ErrorCode::kUnsupported,
               "found a library that TVM made a factory of already, expected one without; TVM loads it as it is"};
     }

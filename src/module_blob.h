@@ -24,6 +24,7 @@ namespace pannier {
 inline constexpr std::string_view kBlobSymbol = "__tvm_dev_mblob";
 inline constexpr std::string_view kFactoryKey = "GraphExecutorFactory";   // TVM 0.8 to 0.19
 inline constexpr std::string_view kFactoryKey07 = "GraphRuntimeFactory";  // TVM 0.7
+inline constexpr std::string_view kLibraryKey = "_lib";
 
 struct ImportTree {
   std::vector<std::uint64_t> row_pointers;  // of module i: children from [i] up to [i + 1]
@@ -37,7 +38,12 @@ struct ModuleBlob {
   std::string_view root_key;  // of the first entry: a factory's key, "_lib", a device's
   ByteView modules;           // all entries but "_import_tree", the first one's key included
   std::optional<ImportTree> tree;
+
+  bool is_factory() const { return root_key == kFactoryKey || root_key == kFactoryKey07; }
 };
+
+// A string's bytes; moves `at` behind it. Nothing where it does not lie within `bytes`.
+std::optional<ByteView> ReadBlobString(ByteView bytes, std::uint64_t& at);
 
 // `bytes` begin with the blob and may go on behind it. kMalformed: it is none.
 Result<ModuleBlob> ParseModuleBlob(ByteView bytes);

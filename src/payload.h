@@ -3,6 +3,7 @@
 #define PANNIER_SRC_PAYLOAD_H_
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -37,7 +38,10 @@ struct Payload {
   std::uint64_t anchor_file_offset = 0;  // in the library's file; 0 for an image mapped by the OS
   // Of a fat Mach-O file: the library of one architecture, whose file that slice then is. Empty for all other files.
   ByteView slice;
+  // Of what TVM itself exported (factory_reader.h): anchor, tables and manifest, made to describe it. Nobody made any digests.
+  std::shared_ptr<const std::vector<std::uint8_t>> made;
 
+  bool has_digests() const { return made == nullptr; }
   bool is_mapped() const { return !segment.empty(); }
   std::optional<ByteView> Find(std::string_view name, std::uint64_t offset, std::uint64_t size) const;
 };

@@ -78,6 +78,14 @@ Status CheckWrittenAlike(const std::vector<std::uint8_t>& written, ByteView foun
   return {};
 }
 
+Status MakeRoom(const HeaderReader& reader, std::uint64_t count, ParamsFile& file) {
+  const std::uint64_t room = reader.remaining() / (ParamsNameSize(0) + TensorHeaderSize(0));
+  const std::uint64_t limit = std::min(room, kMaxParamsTensors);
+  if (count > limit) return Malformed(StrCat("tensor count: found ", count, ", expected at most ", limit));
+  file.tensors.resize(static_cast<std::size_t>(count));
+  return {};
+}
+
 Status ParseStart(HeaderReader& reader, std::vector<std::uint8_t>& scratch, ParamsFile& file) {
   PANNIER_TRY(const ByteView start, reader.Peek(kParamsStartSize));
   PANNIER_CHECK_OK(CheckMagic(Little<std::uint64_t>(start, 0), kParamsMagic));
@@ -87,12 +95,7 @@ Status ParseStart(HeaderReader& reader, std::vector<std::uint8_t>& scratch, Para
   AppendParamsStart(scratch, file.reserved, count);
   PANNIER_CHECK_OK(CheckWrittenAlike(scratch, start));
   reader.Skip(start.size());
-
-  const std::uint64_t room = reader.remaining() / (ParamsNameSize(0) + TensorHeaderSize(0));
-  const std::uint64_t limit = std::min(room, kMaxParamsTensors);
-  if (count > limit) return Malformed(StrCat("tensor count: found ", count, ", expected at most ", limit));
-  file.tensors.resize(static_cast<std::size_t>(count));
-  return {};
+  return MakeRoom(reader, count, file);
 }
 
 Status ParseName(HeaderReader& reader, std::vector<std::uint8_t>& scratch, std::string& name) {
@@ -179,6 +182,22 @@ Status ParseTensor(HeaderReader& reader, std::vector<std::uint8_t>& scratch, Par
   return {};
 }
 
+Status ParseNames(HeaderReader& reader, std::vector<std::uint8_t>& scratch, std::vector<ParamsTensor>& tensors) {
+  for (std::size_t i = 0; i < tensors.size(); ++i) {
+    Status status = ParseName(reader, scratch, tensors[i].name);
+    if (!status.ok()) return std::move(status).WithContext(StrCat("name ", i));
+  }
+  return CheckDistinctNames(tensors);
+}
+
+Status ParseTensors(HeaderReader& reader, std::vector<std::uint8_t>& scratch, std::vector<ParamsTensor>& tensors) {
+  for (std::size_t i = 0; i < tensors.size(); ++i) {
+    Status status = ParseTensor(reader, scratch, tensors[i]);
+    if (!status.ok()) return std::move(status).WithContext(StrCat("tensor ", i, " \"", Printable(tensors[i].name), "\""));
+  }
+  return {};
+}
+
 Result<ParamsFile> ParseFile(const ByteSource& source) {
   HeaderReader reader(source);
   std::vector<std::uint8_t> scratch;
@@ -186,20 +205,32 @@ Result<ParamsFile> ParseFile(const ByteSource& source) {
   file.file_size = source.size();
 
   PANNIER_CHECK_OK(ParseStart(reader, scratch, file).WithContext("header"));
-  for (std::size_t i = 0; i < file.tensors.size(); ++i) {
-    Status status = ParseName(reader, scratch, file.tensors[i].name);
-    if (!status.ok()) return std::move(status).WithContext(StrCat("name ", i));
-  }
-  PANNIER_CHECK_OK(CheckDistinctNames(file.tensors));
+  PANNIER_CHECK_OK(ParseNames(reader, scratch, file.tensors));
   PANNIER_CHECK_OK(ParseMiddle(reader, scratch, file.tensors.size()).WithContext("tensor count"));
-  for (std::size_t i = 0; i < file.tensors.size(); ++i) {
-    Status status = ParseTensor(reader, scratch, file.tensors[i]);
-    if (!status.ok()) return std::move(status).WithContext(StrCat("tensor ", i, " \"", Printable(file.tensors[i].name), "\""));
-  }
+  PANNIER_CHECK_OK(ParseTensors(reader, scratch, file.tensors));
   if (reader.remaining() != 0) {
     return Malformed(StrCat("end of file: found ", reader.remaining(), " bytes behind the last tensor, expected none"));
   }
   return file;
+}
+
+// Names and tensors are read as those of a file, so that they give one.
+Result<FactoryParams> ParseInFactory(const ByteSource& source) {
+  HeaderReader reader(source);
+  std::vector<std::uint8_t> scratch;
+  FactoryParams params{};
+  constexpr std::size_t kCountsSize = 16;
+  PANNIER_TRY(const ByteView counts, reader.Peek(kCountsSize));
+  const auto count = Little<std::uint64_t>(counts, 0);
+  const auto name_count = Little<std::uint64_t>(counts, 8);
+  if (name_count != count) return Malformed(StrCat("names: found ", name_count, ", expected ", count, " as there are tensors"));
+  reader.Skip(counts.size());
+  PANNIER_CHECK_OK(MakeRoom(reader, count, params.file));
+  PANNIER_CHECK_OK(ParseNames(reader, scratch, params.file.tensors));
+  PANNIER_CHECK_OK(ParseTensors(reader, scratch, params.file.tensors));
+  params.size = reader.offset();
+  params.file.file_size = kParamsStartSize + kParamsMiddleSize + (params.size - kCountsSize);
+  return params;
 }
 
 // By DLPack's code; null if it has none. Those from 7 on carry their width in the name.
@@ -265,6 +296,8 @@ std::optional<std::uint64_t> TensorBytes(DataType dtype, ArrayView<std::int64_t>
 }
 
 Result<ParamsFile> ParseParams(const ByteSource& source) { return ParseFile(source).WithContext("params"); }
+
+Result<FactoryParams> ParseFactoryParams(const ByteSource& source) { return ParseInFactory(source).WithContext("params"); }
 
 void AppendParamsStart(std::vector<std::uint8_t>& out, std::uint64_t reserved, std::uint64_t tensor_count) {
   AppendLittle(out, kParamsMagic);

@@ -65,6 +65,17 @@ struct ParamsFile {
 // about the file.
 Result<ParamsFile> ParseParams(const ByteSource& source);
 
+// The same params as a graph executor's factory has them within TVM's blob of modules:
+//   u64 count, u64 count, count times { u64 size, name }, and the tensors as above
+// Written by SaveToBinary (src/runtime/graph_executor/graph_executor_factory.cc).
+struct FactoryParams {
+  ParamsFile file;         // that these params make; data_offset is in the source, though
+  std::uint64_t size = 0;  // of the source, up to the last tensor's end
+};
+
+// The source may go on behind the last tensor. Errors as above.
+Result<FactoryParams> ParseFactoryParams(const ByteSource& source);
+
 // The pieces of the file in their order: start, each tensor's name, middle, then each tensor's header followed by its data. They
 // append, so that one cleared and reused buffer serves any number of tensors.
 void AppendParamsStart(std::vector<std::uint8_t>& out, std::uint64_t reserved, std::uint64_t tensor_count);

@@ -119,7 +119,7 @@ class PANNIER_API ArtifactView {
   std::string_view name() const;
   std::size_t size() const;          // of the original file
   std::size_t stored_bytes() const;  // in the bundle
-  std::string sha256() const;        // of the original file, 64 hexadecimal digits
+  std::string sha256() const;        // of the original file, 64 hexadecimal digits; "" of what TVM exported (loader.h)
 
   // The original file's bytes: straight from the mapped file when stored whole without compression, otherwise decoded on the first
   // call and kept. `params` is put together again byte for byte. kMalformed, kDigestMismatch, kNoMemory.
@@ -152,7 +152,8 @@ class PANNIER_API Bundle {
   // TensorView::Release() of all tensors. Graph, other artifacts and ArtifactView::bytes() stay.
   void Release() const;
 
-  // Checks every stored byte of the artifacts against its digest: kDigestMismatch names what differs.
+  // Checks every stored byte of the artifacts against its digest: kDigestMismatch names what differs. kNotABundle: there are no
+  // digests, as it is what TVM exported.
   void CheckDigests() const;
 
   const std::string& path() const;  // "" for a bundle opened from memory or by descriptor
@@ -161,7 +162,9 @@ class PANNIER_API Bundle {
   // The name by which the dynamic loader knows the library, for others that load it, too (TVM's load_module): path(), but for a
   // bundle that was loaded with trusted keys the checked copy's. "" unless is_loaded().
   const std::string& library_path() const;
-  std::string image_digest() const;  // SHA-256 of what the OS maps of the host; the same after strip
+
+  // SHA-256 of what the OS maps of the host; the same after strip. "" of what TVM exported.
+  std::string image_digest() const;
 
   // An exported symbol of the library: its address, or null when there is none. kInvalidArgument unless is_loaded().
   void* FindSymbol(const char* name) const;

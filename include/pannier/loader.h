@@ -73,6 +73,11 @@ struct LoadOptions {
 // longer for a large payload than for a small one. `path` is a file, never searched for in the library path. Loading a path twice
 // gives two handles to one library, as dlopen does. kIo, kNotABundle, kMalformed, kUnsupported, kLoadFailed (with the dynamic
 // loader's own words), kDigestMismatch, kSignature.
+//
+// A library without a payload of ours is read, too, by all four functions, where TVM's own export_library made it of a graph
+// executor's factory (TVM 0.7 to 0.19): its graph and params are views into the blob of modules that it exports. Nobody made
+// digests of those: `check` counts as kOff, but kFull, CheckDigests() and trusted_keys fail (kNotABundle). Tensors stand there one
+// after another, so most of them are copied when they are asked for.
 PANNIER_API Bundle LoadBundle(const std::string& path, const LoadOptions& options = {});
 
 // Reads a bundle without running any of its code: any format on any OS.

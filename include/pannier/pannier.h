@@ -173,13 +173,15 @@ PANNIER_API int pannier_bundle_library_path(const pannier_bundle* bundle, const 
 // 1 when it comes from pannier_load or pannier_find, so that its code can be called; otherwise 0.
 PANNIER_API int pannier_bundle_is_loaded(const pannier_bundle* bundle, int* is_loaded, pannier_error* error) PANNIER_NOEXCEPT;
 
-// An SHA-256 as 64 lowercase hexadecimal digits and the zero byte.
+// An SHA-256 as 64 lowercase hexadecimal digits and the zero byte; the zero byte alone where nobody made one: of what TVM's own
+// export_library made (pannier_load).
 #define PANNIER_SHA256_TEXT_SIZE 65
 
 // The SHA-256 of what the OS maps of the host, into `text` of PANNIER_SHA256_TEXT_SIZE bytes; the same after strip.
 PANNIER_API int pannier_bundle_image_digest(const pannier_bundle* bundle, char* text, pannier_error* error) PANNIER_NOEXCEPT;
 
-// Checks every stored byte of the artifacts against its digest. DIGEST_MISMATCH names what differs.
+// Checks every stored byte of the artifacts against its digest. DIGEST_MISMATCH names what differs;
+// NOT_A_BUNDLE: there are no digests.
 PANNIER_API int pannier_bundle_check_digests(const pannier_bundle* bundle, pannier_error* error) PANNIER_NOEXCEPT;
 
 // An exported symbol of the library: a function or an object. NOT_FOUND; INVALID_ARGUMENT when the bundle's code is not loaded.

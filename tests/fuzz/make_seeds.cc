@@ -14,6 +14,7 @@
 #include "src/bundle_reader.h"
 #include "src/code_signature.h"
 #include "src/macho_file.h"
+#include "src/module_blob.h"
 #include "tests/file_fixture.h"
 #include "tests/fuzz/fuzz_support.h"
 #include "tests/macho_builder.h"
@@ -64,6 +65,7 @@ class SeedMaker {
     }
     MakeChunks();
     MakeSignatures();
+    MakeModuleBlobs();
     MakeGreedy();
     Put("decoded_cache", {"sound", {'\0', '\0', '\0'}});
     Put("decoded_cache", {"changed", {'\7', '\0', '\0', '\200', '\0', '\1', '\1'}});
@@ -257,6 +259,36 @@ class SeedMaker {
     const std::string room(reader->signature_room().text());
     Put("signatures", {"two", room.substr(0, room.find_last_not_of('\0') + 1)});
     Put("signatures", {"unknown", std::string("\7\0\0\0\3\0\0\0abc\0\0\0\0\0", 16) + room.substr(0, 3000)});
+  }
+
+  static std::string Counted(std::string_view text) {
+    std::string out;
+    Append(out, text.size(), 8);
+    return out.append(text);
+  }
+
+  // Of a device's module alone, and of a factory without and with one.
+  void MakeModuleBlobs() {
+    std::string devices;
+    Append(devices, 1, 8);
+    devices = Counted(devices + Counted("opencl") + "__kernel");
+    Put("module_blob", {"devices", devices});
+    std::string params;  // as BuildParams makes them, in the blob's order
+    Append(params, 2, 8);
+    Append(params, 2, 8);
+    params += Counted("p0") + Counted("p1") + BuildParams({{Pattern(8, 1)}, {"", {0, 8, 1}}}).substr(24 + 2 * 10 + 8);
+    const std::string_view graph = "{}";
+    const Result<ModuleBlob> imported = ParseModuleBlob(ByteView(devices.data(), devices.size()));
+    Require(imported.status(), "a seed is a blob");
+    const auto put = [&](const std::string& name, std::string_view key, const ModuleBlob* library) {
+      const Result<FactoryBlob> blob = WrapInFactory(key, library, graph.size(), graph.size() + params.size());
+      Require(blob.status(), "a factory can be made");
+      std::string bytes = ToString(blob->before_graph);
+      bytes.append(graph).append(params).append(ToString(blob->behind_tensors));
+      Put("module_blob", {name, bytes});
+    };
+    put("factory", kFactoryKey, nullptr);
+    put("factory-0.7-devices", kFactoryKey07, &*imported);
   }
 
   // As fuzz_chunk.cc and fuzz_encode.cc read them.

@@ -12,8 +12,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
 readonly build=$PWD/build/fuzz kept=$PWD/tests/fuzz/corpus
 readonly all_targets=(
-  bundle chunk code_signature commands decoded_cache detached elf_host embed encode macho_host manifest params pe_host signatures
-  tensor_table verify
+  bundle chunk code_signature commands decoded_cache detached elf_host embed encode macho_host manifest module_blob params pe_host
+  signatures tensor_table verify
 )
 readonly max_findings=10  # of a target and run: what stops it at once is found again and again
 
