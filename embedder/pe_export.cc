@@ -1,5 +1,6 @@
-// The export directory copied with one name more: ordinals stay, names stay sorted, and what forwarders lead to comes along, since
-// an address within the directory's range is what makes a forwarder.
+// The tables of exports copied with one name more: ordinals stay, names stay sorted. The directory itself stays where it is, and
+// leads to them: GNU strip and objcopy have it begin where a section .edata does, and forwarders are told by lying within its
+// range.
 #include "embedder/pe_export.h"
 
 #include <algorithm>
@@ -18,29 +19,9 @@ constexpr std::uint32_t kFirstOrdinal = 1;
 
 Status Refuse(std::string why) { return {ErrorCode::kUnsupported, StrCat("no symbol can be added: ", why)}; }
 
-// A directory, and behind it its tables, then texts; addresses are known from the start.
-class Writer {
- public:
-  Writer(std::uint64_t address, std::uint64_t before_texts) : address_(address), bytes_(before_texts) {}
-
-  template <typename T>
-  void Put(std::size_t offset, T value) {
-    StoreInteger(bytes_.data() + offset, value, ByteOrder::kLittle);
-  }
-  void PutAddress(std::size_t offset, std::size_t of) { Put(offset, static_cast<std::uint32_t>(address_ + of)); }
-  // A text behind all others, and its address.
-  void PutText(std::size_t offset, std::string_view text) {
-    PutAddress(offset, bytes_.size());
-    bytes_.insert(bytes_.end(), text.begin(), text.end());
-    bytes_.push_back(0);
-  }
-  void Copy(ByteView bytes) { std::copy(bytes.begin(), bytes.end(), bytes_.begin()); }
-  std::vector<std::uint8_t> Take() { return std::move(bytes_); }
-
- private:
-  std::uint64_t address_;
-  std::vector<std::uint8_t> bytes_;
-};
+void Put(std::vector<std::uint8_t>& bytes, std::size_t offset, std::uint64_t value) {
+  StoreInteger(bytes.data() + offset, static_cast<std::uint32_t>(value), ByteOrder::kLittle);
+}
 
 Result<PeExport> Redirect(const PeExports& exports, std::string_view name) {
   PeExport exported;
@@ -58,44 +39,49 @@ Result<PeExport> Redirect(const PeExports& exports, std::string_view name) {
   return exported;
 }
 
-Result<PeExport> Add(const PeExports& exports, std::string_view name, std::uint64_t address) {
-  const std::size_t count = exports.addresses.size();
-  const std::uint32_t base = exports.directory.empty() ? kFirstOrdinal : *exports.directory.Read<std::uint32_t>(kPeExportBase);
-  if (count + base > UINT16_MAX)
-    return Refuse(StrCat("found ", count, " exports from ordinal ", base, " on, expected a free ordinal below 65536"));
-  std::vector<PeExportName> names = exports.names;
-  names.push_back({name, static_cast<std::uint16_t>(count)});
-  // Windows compares bytes without sign.
+Result<PeExport> Add(const PeModel& host, const PeExports* exports, std::string_view name, std::uint64_t address) {
+  const std::size_t count = exports != nullptr ? exports->addresses.size() : 0;
+  std::vector<PeExportName> names = exports != nullptr ? exports->names : std::vector<PeExportName>();
+  if (count == kPeMostExports) return Refuse(StrCat("found ", count, " exports, expected fewer; ordinals have 16 bits"));
+  names.push_back({name, 0, static_cast<std::uint16_t>(count)});
+  // Windows looks for names by halving, and compares bytes without sign.
   std::stable_sort(names.begin(), names.end(), [](const PeExportName& a, const PeExportName& b) { return a.text < b.text; });
 
-  const std::size_t addresses = kPeExportDirectorySize;
+  PeExport exported;
+  std::vector<std::uint8_t>& bytes = exported.tables;
+  const std::size_t addresses = exports != nullptr ? 0 : kPeExportDirectorySize;
   const std::size_t pointers = addresses + 4 * (count + 1);
   const std::size_t indices = pointers + 4 * names.size();
-  Writer writer(address, indices + 2 * names.size());
-  writer.Copy(exports.directory);
-  writer.Put(kPeExportBase, base);
-  writer.Put(kPeExportCount, static_cast<std::uint32_t>(count + 1));
-  writer.Put(kPeExportNameCount, static_cast<std::uint32_t>(names.size()));
-  writer.PutAddress(kPeExportAddresses, addresses);
-  writer.PutAddress(kPeExportNames, pointers);
-  writer.PutAddress(kPeExportIndices, indices);
-  writer.PutText(kPeExportLibrary, exports.library.empty() ? kNoName : exports.library);
-  for (std::size_t i = 0; i < names.size(); ++i) {
-    writer.PutText(pointers + 4 * i, names[i].text);
-    writer.Put(indices + 2 * i, names[i].index);
-  }
-  for (std::size_t i = 0; i < count; ++i) {
-    if (const auto& forwarder = exports.forwarders[i]) {
-      writer.PutText(addresses + 4 * i, *forwarder);
-    } else {
-      writer.Put(addresses + 4 * i, exports.addresses[i]);
-    }
-  }
-  PeExport exported;
-  exported.directory = writer.Take();
+  bytes.resize(indices + 2 * names.size());
+  const auto put_text = [&](std::size_t offset, std::string_view text) {
+    Put(bytes, offset, address + bytes.size());
+    bytes.insert(bytes.end(), text.begin(), text.end());
+    bytes.push_back(0);
+  };
+  for (std::size_t i = 0; i < count; ++i) Put(bytes, addresses + 4 * i, exports->addresses[i]);
   exported.added = addresses + 4 * count;
-  if (address + exported.directory.size() > UINT32_MAX)
-    return Refuse(StrCat("found ", exported.directory.size(), " bytes of exports, expected what ends below address 4 GiB"));
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    if (names[i].address != 0) Put(bytes, pointers + 4 * i, names[i].address);
+    if (names[i].address == 0) put_text(pointers + 4 * i, name);
+    StoreInteger(bytes.data() + indices + 2 * i, names[i].index, ByteOrder::kLittle);
+  }
+
+  std::vector<std::uint8_t> directory(kPeExportDirectorySize);
+  Put(directory, kPeExportBase, kFirstOrdinal);
+  Put(directory, kPeExportCount, count + 1);
+  Put(directory, kPeExportNameCount, names.size());
+  Put(directory, kPeExportAddresses, address + addresses);
+  Put(directory, kPeExportNames, address + pointers);
+  Put(directory, kPeExportIndices, address + indices);
+  if (exports != nullptr) {
+    const auto offset = static_cast<std::uint64_t>(exports->directory.data() - host.bytes.data());
+    exported.directory = Edit{offset + kPeExportCount, {directory.begin() + kPeExportCount, directory.end()}};
+  } else {
+    std::copy(directory.begin(), directory.end(), bytes.begin());
+    put_text(kPeExportLibrary, kNoName);
+  }
+  if (address + bytes.size() > UINT32_MAX)
+    return Refuse(StrCat("found ", bytes.size(), " bytes of export tables, expected what ends below address 4 GiB"));
   return exported;
 }
 
@@ -108,7 +94,7 @@ Result<PeExport> ExportPeSymbol(const PeModel& host, std::string_view name, std:
     if (!exported.entries.empty()) return exported;
   }
   if (host.header.directory_count <= pe::kExportDirectory) return Refuse("found no data directories, expected one for exports");
-  return Add(exports.value_or(PeExports()), name, address);
+  return Add(host, exports ? &*exports : nullptr, name, address);
 }
 
 }  // namespace pannier

@@ -10,8 +10,8 @@
 
 namespace pannier {
 
-// Where the host has it: the entries to change. Else a copy of its export directory, for that address, with one name more; where it
-// has none, a new one. kUnsupported: there is no way; the message says why.
+// Where the host has it: the entries to change. Else its tables, for that address, with one name more; where it exports nothing, a
+// directory of them. kUnsupported: there is no way; the message says why.
 Result<PeExport> ExportPeSymbol(const PeModel& host, std::string_view name, std::uint64_t address);
 
 }  // namespace pannier

@@ -351,15 +351,19 @@ void EditExported(const PePlacement& placement, const std::vector<PlannedSection
       std::find_if(sections.begin(), sections.end(), [](const PlannedSection& section) { return section.name == kFactorySection; });
   const auto address = static_cast<std::uint32_t>(placement.anchor_address + factory->offset);
   for (const std::uint64_t entry : placement.exported->entries) edits.Put(entry, address);
-  if (placement.exported->directory.empty()) return;
-  std::vector<std::uint8_t> bytes = placement.exported->directory;
+  if (placement.exported->tables.empty()) return;
+  std::vector<std::uint8_t> bytes = placement.exported->tables;
   StoreInteger(bytes.data() + placement.exported->added, address, ByteOrder::kLittle);
-  pe::DataDirectory& directory = after.header.directories[pe::kExportDirectory];
-  directory = {static_cast<std::uint32_t>(placement.anchor_address + Anchor::kSize), static_cast<std::uint32_t>(bytes.size())};
-  const std::uint64_t field = after.header.directory_field(pe::kExportDirectory);
-  edits.Put(field, directory.address);
-  edits.Put(field + 4, directory.size);
-  plan.added.push_back({"export directory", placement.anchor_offset + Anchor::kSize, std::move(bytes)});
+  if (placement.exported->directory) {
+    edits.Bytes(placement.exported->directory->offset, placement.exported->directory->bytes);
+  } else {
+    pe::DataDirectory& directory = after.header.directories[pe::kExportDirectory];
+    directory = {static_cast<std::uint32_t>(placement.anchor_address + Anchor::kSize), static_cast<std::uint32_t>(bytes.size())};
+    const std::uint64_t field = after.header.directory_field(pe::kExportDirectory);
+    edits.Put(field, directory.address);
+    edits.Put(field + 4, directory.size);
+  }
+  plan.added.push_back({"export tables", placement.anchor_offset + Anchor::kSize, std::move(bytes)});
 }
 
 }  // namespace
@@ -375,7 +379,7 @@ Result<PePlacement> PlacePePayload(const PeModel& host, const HostOptions& optio
   PlacePayload(host, placement);
   if (!options.exported.empty()) {
     PANNIER_TRY(placement.exported, ExportPeSymbol(host, options.exported, placement.anchor_address + Anchor::kSize));
-    placement.content_offset = AlignUp(Anchor::kSize + placement.exported->directory.size(), kTensorAlignment);
+    placement.content_offset = AlignUp(Anchor::kSize + placement.exported->tables.size(), kTensorAlignment);
   }
   PANNIER_CHECK_OK(PlaceCertificate(host, options, placement));
   PANNIER_CHECK_OK(MakeHeaderRoom(host, options, placement));

@@ -21,9 +21,10 @@ namespace pannier {
 
 // How a symbol gets to lead into the payload.
 struct PeExport {
-  std::vector<std::uint64_t> entries;   // in the host: the symbol's, in the export address table, where it has some
-  std::vector<std::uint8_t> directory;  // else a new export directory with its tables, behind the anchor
-  std::size_t added = 0;                // in that: the new symbol's address, as yet zero
+  std::vector<std::uint64_t> entries;  // in the host: the symbol's, in the export address table, where it has some
+  std::vector<std::uint8_t> tables;    // else new tables, behind the anchor; with the directory, where the host has none
+  std::size_t added = 0;               // in these: the new symbol's address, as yet zero
+  std::optional<Edit> directory;       // of the host's own, which leads to them
 };
 
 struct PePlacement : Placement {

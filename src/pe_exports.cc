@@ -8,8 +8,6 @@
 namespace pannier {
 namespace {
 
-constexpr std::uint32_t kMostAddresses = 65536;  // ordinals and the names' indices have 16 bits
-
 class Reader {
  public:
   explicit Reader(const PeModel& model)
@@ -18,9 +16,6 @@ class Reader {
   Result<PeExports> Run() {
     PeExports exports;
     PANNIER_TRY(exports.directory, Table(range_.address, kPeExportDirectorySize, "export directory"));
-    if (const std::uint32_t address = Field(exports, kPeExportLibrary); address != 0) {
-      PANNIER_TRY(exports.library, Text(address, "the library's name"));
-    }
     PANNIER_CHECK_OK(ReadAddresses(exports));
     PANNIER_CHECK_OK(ReadNames(exports));
     return exports;
@@ -57,7 +52,7 @@ class Reader {
 
   Status ReadAddresses(PeExports& exports) {
     const std::uint32_t count = Field(exports, kPeExportCount);
-    if (count > kMostAddresses) return Malformed(StrCat("export addresses: found ", count, ", expected at most ", kMostAddresses));
+    if (count > kPeMostExports) return Malformed(StrCat("export addresses: found ", count, ", expected at most ", kPeMostExports));
     PANNIER_TRY(const ByteView table, Table(Field(exports, kPeExportAddresses), 4 * std::uint64_t{count}, "export addresses"));
     if (!table.empty()) exports.addresses_offset = static_cast<std::uint64_t>(table.data() - model_.bytes.data());
     for (std::size_t at = 0; at < table.size(); at += 4) {
@@ -78,7 +73,8 @@ class Reader {
     PANNIER_TRY(const ByteView indices, Table(Field(exports, kPeExportIndices), 2 * count, "export ordinals"));
     for (std::size_t i = 0; i < names.size() / 4; ++i) {
       PeExportName name;
-      PANNIER_TRY(name.text, Text(LoadInteger<std::uint32_t>(names.data() + 4 * i, ByteOrder::kLittle), "a symbol's name"));
+      name.address = LoadInteger<std::uint32_t>(names.data() + 4 * i, ByteOrder::kLittle);
+      PANNIER_TRY(name.text, Text(name.address, "a symbol's name"));
       name.index = LoadInteger<std::uint16_t>(indices.data() + 2 * i, ByteOrder::kLittle);
       if (name.index >= exports.addresses.size()) {
         return Malformed(StrCat("exports: ", Printable(name.text), ": found entry ", name.index, ", expected one of ",

@@ -19,20 +19,22 @@ inline constexpr std::size_t kPeExportDirectorySize = 40;
 // Offsets of its fields.
 inline constexpr std::size_t kPeExportLibrary = 12;  // address of the library's name
 inline constexpr std::size_t kPeExportBase = 16;     // the first entry's ordinal
-inline constexpr std::size_t kPeExportCount = 20;    // of addresses
+inline constexpr std::size_t kPeExportCount = 20;    // of addresses; from here on, all is about the tables
 inline constexpr std::size_t kPeExportNameCount = 24;
 inline constexpr std::size_t kPeExportAddresses = 28;
 inline constexpr std::size_t kPeExportNames = 32;
 inline constexpr std::size_t kPeExportIndices = 36;
 
+inline constexpr std::uint32_t kPeMostExports = 65536;  // ordinals and the names' indices have 16 bits
+
 struct PeExportName {
-  std::string_view text;    // borrowed, like all bytes here
+  std::string_view text;  // borrowed, like all bytes here
+  std::uint32_t address = 0;
   std::uint16_t index = 0;  // into the addresses
 };
 
 struct PeExports {
   ByteView directory;
-  std::string_view library;  // its name
   std::vector<std::uint32_t> addresses;
   std::uint64_t addresses_offset = 0;  // in the file
   std::vector<PeExportName> names;     // in the table's order
