@@ -25,7 +25,7 @@ constexpr std::uint8_t kDebugSymbol = 0xe0;   // N_STAB
 constexpr std::uint8_t kTypeOfSymbol = 0x0e;  // N_TYPE
 constexpr std::uint8_t kInSection = 0x0e;     // N_SECT
 
-Status Refuse(std::string why) { return {ErrorCode::kUnsupported, StrCat("no symbol can be added: ", why)}; }
+Status Refuse(std::string_view why) { return {ErrorCode::kUnsupported, StrCat("no symbol can be added: ", why)}; }
 
 std::size_t SymbolSize(const macho::Header& header) { return header.is_64 ? 16 : 12; }
 

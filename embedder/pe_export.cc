@@ -17,7 +17,7 @@ namespace {
 constexpr std::string_view kNoName = "library.dll";  // of a host that does not say its own; the same whatever its file is called
 constexpr std::uint32_t kFirstOrdinal = 1;
 
-Status Refuse(std::string why) { return {ErrorCode::kUnsupported, StrCat("no symbol can be added: ", why)}; }
+Status Refuse(std::string_view why) { return {ErrorCode::kUnsupported, StrCat("no symbol can be added: ", why)}; }
 
 void Put(std::vector<std::uint8_t>& bytes, std::size_t offset, std::uint64_t value) {
   StoreInteger(bytes.data() + offset, static_cast<std::uint32_t>(value), ByteOrder::kLittle);

@@ -17,6 +17,7 @@ import struct
 import subprocess
 import sys
 
+import factory_blob
 import zoo_macho
 import zoo_pe
 
@@ -53,62 +54,26 @@ NEWEST = ("-19", "-18", "-17", "-16", "", "-15", "-14")  # from LLVM 16 on, llvm
 # ------------------------------------------------------------------------------------------------------ the blob
 
 
-class Reader:
-    """TVM's stream: u64 numbers, strings and vectors with a u64 length in front."""
-
-    def __init__(self, data):
-        self.data, self.at = data, 0
-
-    def take(self, size):
-        if size > len(self.data) - self.at:
-            raise Failed(f"blob: {size} bytes at {self.at} of {len(self.data)}")
-        self.at += size
-        return self.data[self.at - size:self.at]
-
-    def word(self):
-        return struct.unpack("<Q", self.take(8))[0]
-
-    def string(self):
-        return self.take(self.word())
-
-    def words(self):
-        return [self.word() for _ in range(self.word())]
+def string(text):
+    return struct.pack("<Q", len(text)) + text
 
 
 def check_blob(data, graph, params, own=()):
     """`data` begins with the blob. `own`: keys and texts of the device modules that the host had."""
-    size, = struct.unpack_from("<Q", data)
-    blob = Reader(data[8:8 + size])
-    expect("blob: bytes", len(blob.data), size)
-    entries = blob.word()
-    expect("blob: key", blob.string(), KEY)
-    expect("blob: graph", blob.string(), graph)
-    # A .params file: two words, names, tensors. The factory has a count in front of the names.
-    file = Reader(params)
-    file.take(16)
-    names = [file.string() for _ in range(file.word())]
-    expect("params: count", file.word(), len(names))
-    expect("blob: tensors", blob.word(), len(names))
-    expect("blob: names", [blob.string() for _ in range(blob.word())], names)
-    expect("blob: tensors' bytes", blob.take(len(params) - file.at), params[file.at:])
-    expect("blob: name", blob.string(), b"default")
-    expect("blob: key", blob.string(), b"_lib")
-    for key, text in own:
-        expect("blob: key", blob.string(), key)
-        expect("blob: module", blob.string(), text)
-    expect("blob: key", blob.string(), b"_import_tree")
-    rows, children = blob.words(), blob.words()
-    expect("blob: entries", entries, 3 + len(own))
-    expect("blob: import tree", (rows, children), ([0, 1] + [1 + len(own)] * (1 + len(own)), [1, *range(2, 2 + len(own))]))
-    expect("blob: end", blob.at, size)
+    try:
+        blob = factory_blob.parse(data)
+    except ValueError as error:
+        raise Failed(f"blob: {error}") from error
+    expect("blob: key", blob.key, KEY)
+    expect("blob: graph", blob.graph, graph)
+    expect("blob: params", blob.params_file() == params, True)
+    expect("blob: name", blob.name, b"default")
+    expect("blob: other modules", blob.others, string(b"_lib") + b"".join(string(key) + string(text) for key, text in own))
+    expect("blob: imports", blob.imports(), [[1], list(range(2, 2 + len(own)))] + [[]] * len(own))
 
 
 def device_blob(modules):
     """What TVM links into a library with device modules: the library imports them all."""
-
-    def string(text):
-        return struct.pack("<Q", len(text)) + text
-
     content = struct.pack("<Q", 2 + len(modules)) + string(b"_lib")
     content += b"".join(string(key) + string(text) for key, text in modules)
     rows, children = [0] + [len(modules)] * (1 + len(modules)), list(range(1, 1 + len(modules)))

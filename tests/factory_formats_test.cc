@@ -71,6 +71,20 @@ class Files {
     return ReadFile(folder / "model");
   }
 
+  // Every byte of the range counts when the file is verified.
+  void CheckCovered(const std::string& bundle, std::uint64_t offset, std::uint64_t size) const {
+    for (std::uint64_t i = offset; i < offset + size; ++i) {
+      std::string bad = bundle;
+      bad[i] = static_cast<char>(bad[i] ^ 1);
+      WriteFile(folder / "bad", bad);
+      const Result<OpenedBundle> opened = OpenedBundle::Open(folder / "bad");
+      REQUIRE(opened.ok());
+      const Result<VerifyReport> report = VerifyFile(opened->file, opened->reader, 1);
+      CAPTURE(i);
+      CHECK((!report.ok() || !report->passed()));
+    }
+  }
+
   std::string Error(const std::string& host) const {
     const Result<EmbedSummary> summary = Embed(host);
     if (summary.ok()) return "embedded";
@@ -185,6 +199,7 @@ TEST_CASE("PE: ordinals, forwarders and the directory's place stay; names are in
   for (const PeExportName& name : now.names) names.emplace_back(name.text, name.index);
   CHECK(names == std::vector<std::pair<std::string, unsigned>>{
                      {"Zeta", 0}, {"__tvm_dev_mblo", 2}, {"__tvm_dev_mblob", 6}, {"__tvm_dev_mblob_", 4}, {"answer", 5}});
+  files.CheckCovered(bundle, now.addresses_offset, 4 * 7 + 4 * 5 + 2 * 5 + kBlobSymbol.size());
   CHECK(files.RoundTrip(host, 40).size() > bundle.size());
   CheckBlob(ReadFile(files.folder / "model"));
 }
@@ -508,6 +523,14 @@ TEST_CASE("Mach-O: a trie as deep as it has nodes") {
   const std::string bundle = files.RoundTrip(Text(BuildMachO(spec)));
   CheckBlob(bundle);
   CHECK(TrieOf(bundle).size() == kNodes + 1);
+
+  // All of a trie counts, also its padding and the old one behind it.
+  spec.trie = BuildTrie(kTrie);
+  const std::string small = files.RoundTrip(Text(BuildMachO(spec)));
+  const macho::Header header = *macho::ParseHeader(View(small));
+  const auto place = *macho::FindTrie(header, *macho::ParseCommands(View(small), header));
+  CHECK(place->blob.size % 16 == spec.trie.size() % 16);
+  files.CheckCovered(small, place->blob.offset, place->blob.size);
 }
 
 }  // namespace
