@@ -324,6 +324,9 @@ std::vector<std::uint8_t> PayloadCommand(const MachOHost& host, const MachOPlace
     section.segment_name = macho::kPayloadSegment;
     section.address = ours.address + groups[i].offset;
     section.size = groups[i].size;
+    // A section begins where the last one ends, but for its alignment; TVM's blob begins where its tensors want it to.
+    if (i + 1 < groups.size() && groups[i + 1].offset != AlignUp(groups[i].offset + groups[i].size, groups[i + 1].align))
+      section.size = groups[i + 1].offset - groups[i].offset;
     section.offset = static_cast<std::uint32_t>(ours.offset + groups[i].offset);
     while ((std::uint64_t{1} << section.align) < groups[i].align) ++section.align;
     ours.sections.push_back(section);
