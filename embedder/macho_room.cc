@@ -65,7 +65,8 @@ class RoomFinder {
     const std::size_t all = std::min(artifacts_, kMaxOwnSections + 1);
     if (Choose(Grouping::kSeparate, kMaxOwnSections, 1 + all + kTailSections)) return true;
     if (Choose(Grouping::kTail, kMaxOwnSections, 1 + all + 1)) return true;
-    for (std::size_t own = all; own-- > 0;) {
+    // The section that an exported symbol leads to takes the place of an artifact's own.
+    for (std::size_t own = all; own-- > (placement_.exported ? 1U : 0U);) {
       if (Choose(Grouping::kTail, own, 1 + std::min(artifacts_, own + 1) + 1)) return true;
     }
     return Choose(Grouping::kAll, kMaxOwnSections, 1);
@@ -91,7 +92,7 @@ class RoomFinder {
   bool Choose(Grouping grouping, std::size_t own_sections, std::size_t headers) {
     if (!Fits(headers)) return false;
     placement_.grouping = grouping;
-    placement_.own_sections = own_sections;
+    placement_.own_sections = own_sections - (placement_.exported ? 1 : 0);
     return true;
   }
 

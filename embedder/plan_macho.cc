@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "embedder/bundle_bytes.h"
+#include "embedder/macho_export.h"
 #include "embedder/macho_room.h"
 #include "src/format.h"
 #include "src/image_macho.h"
@@ -212,6 +213,12 @@ std::string InstallName(const MachOHost& host) {
   return "library";
 }
 
+// The one that begins the file.
+const Segment& HeaderSegment(const MachOHost& host) {
+  return *std::find_if(host.segments.begin(), host.segments.end(),
+                       [](const Segment& segment) { return segment.offset == 0 && segment.file_size != 0; });
+}
+
 Status PlaceSignature(const MachOHost& host, const HostOptions& options, MachOPlacement& placement) {
   if (host.signature && host.blobs[*host.signature].front().size != 0) {
     const Blob& blob = host.blobs[*host.signature].front();
@@ -227,8 +234,7 @@ Status PlaceSignature(const MachOHost& host, const HostOptions& options, MachOPl
     }
     placement.signature = std::move(old.facts);
   } else if (host.signature || NeedsSignature(host.header)) {
-    const Segment& text = *std::find_if(host.segments.begin(), host.segments.end(),
-                                        [](const Segment& segment) { return segment.offset == 0 && segment.file_size != 0; });
+    const Segment& text = HeaderSegment(host);
     placement.signature = NewSignatureFacts(InstallName(host), text.offset, text.file_size);
     placement.new_signature_command = !host.signature;
   }
@@ -240,25 +246,39 @@ std::uint64_t PageSize(const MachOHost& host) {
   return is_large ? kLargePage : kPage;
 }
 
+// Bytes put into __LINKEDIT, before what is there in the host.
+struct Insertion {
+  std::uint64_t at = 0;  // in the host
+  std::uint64_t size = 0;
+};
+
+// In their order. The trie comes last of those at one place.
+std::vector<Insertion> InsertionsOf(const MachOPlacement& placement, std::uint64_t trie_size) {
+  std::vector<Insertion> insertions;
+  if (placement.fixups && placement.fixups->inserted != 0)
+    insertions.push_back({placement.fixups->end, placement.fixups->inserted});
+  if (placement.exported) insertions.push_back({placement.exported->trie.blob.offset, trie_size});
+  std::stable_sort(insertions.begin(), insertions.end(), [](const Insertion& a, const Insertion& b) { return a.at < b.at; });
+  return insertions;
+}
+
 // Offsets of the host in the bundle.
 class Shift {
  public:
-  Shift(const MachOHost& host, const MachOPlacement& placement, std::uint64_t payload)
-      : begin_(host.link_edit_segment().offset),
-        payload_(payload),
-        insertion_(placement.fixups && placement.fixups->inserted != 0 ? placement.fixups->end : UINT64_MAX),
-        inserted_(placement.fixups ? placement.fixups->inserted : 0) {}
+  Shift(const MachOHost& host, const std::vector<Insertion>& insertions, std::uint64_t payload)
+      : begin_(host.link_edit_segment().offset), payload_(payload), insertions_(insertions) {}
 
   std::uint64_t operator()(std::uint64_t offset) const {
     if (offset < begin_) return offset;
-    return offset + payload_ + (offset >= insertion_ ? inserted_ : 0);
+    std::uint64_t shifted = offset + payload_;
+    for (const Insertion& insertion : insertions_) shifted += offset >= insertion.at ? insertion.size : 0;
+    return shifted;
   }
 
  private:
   std::uint64_t begin_;
   std::uint64_t payload_;
-  std::uint64_t insertion_;
-  std::uint64_t inserted_;
+  const std::vector<Insertion>& insertions_;
 };
 
 // What the bundle's headers will say.
@@ -304,6 +324,9 @@ std::vector<std::uint8_t> PayloadCommand(const MachOHost& host, const MachOPlace
     section.segment_name = macho::kPayloadSegment;
     section.address = ours.address + groups[i].offset;
     section.size = groups[i].size;
+    // A section begins where the last one ends, but for its alignment; TVM's blob begins where its tensors want it to.
+    if (i + 1 < groups.size() && groups[i + 1].offset != AlignUp(groups[i].offset + groups[i].size, groups[i + 1].align))
+      section.size = groups[i + 1].offset - groups[i].offset;
     section.offset = static_cast<std::uint32_t>(ours.offset + groups[i].offset);
     while ((std::uint64_t{1} << section.align) < groups[i].align) ++section.align;
     ours.sections.push_back(section);
@@ -319,7 +342,7 @@ struct NewCommands {
 };
 
 NewCommands WriteCommands(const MachOHost& host, const MachOPlacement& placement, const std::vector<PlannedSection>& sections,
-                          const Ends& ends, const Shift& shift) {
+                          const Ends& ends, std::uint64_t trie_size, const Shift& shift) {
   NewCommands commands;
   commands.first_change = host.header.commands_end();
   auto append = [&commands](const std::vector<std::uint8_t>& bytes) {
@@ -360,6 +383,11 @@ NewCommands WriteCommands(const MachOHost& host, const MachOPlacement& placement
       for (const Blob& blob : host.blobs[i]) Put(bytes, blob.offset_field, shift(blob.offset), blob.is_wide);
       if (command.type == macho::kChainedFixups && placement.fixups && host.blobs[i].front().size != 0)
         Put(bytes, 12, host.blobs[i].front().size + placement.fixups->inserted, false);
+      if (placement.exported && placement.exported->trie.command == i) {
+        const Blob& trie = placement.exported->trie.blob;
+        Put(bytes, trie.offset_field, shift(trie.offset) - trie_size, false);
+        Put(bytes, trie.offset_field + 4, trie.size + trie_size, false);
+      }
     }
     append(bytes);
   }
@@ -397,6 +425,36 @@ Edit FixupEdit(const MachOHost& host, const FixupGrowth& growth, std::uint64_t b
   }
   add(table, 1);
   return edit;
+}
+
+// Of the exported symbol, which is where its section begins.
+std::uint64_t ExportedAddress(const MachOPlacement& placement, const std::vector<PlannedSection>& sections) {
+  const auto factory =
+      std::find_if(sections.begin(), sections.end(), [](const PlannedSection& section) { return section.name == kFactorySection; });
+  return placement.anchor_address + factory->offset;
+}
+
+// The new trie, up to a size that leaves what follows aligned; nothing where no symbol is exported.
+Result<std::vector<std::uint8_t>> NewTrie(const MachOHost& host, const MachOPlacement& placement,
+                                          const std::vector<PlannedSection>& sections) {
+  if (!placement.exported) return std::vector<std::uint8_t>();
+  const std::uint64_t address = ExportedAddress(placement, sections) - HeaderSegment(host).address;
+  PANNIER_TRY(std::vector<std::uint8_t> bytes, WriteTrie(host, *placement.exported, address));
+  bytes.resize(static_cast<std::size_t>(AlignUp(bytes.size(), kAlign)));
+  return bytes;
+}
+
+// The symbol table counts sections from 1. Where none of ours has a number, debuggers go on to see the old symbol.
+void EditSymbols(const MachOHost& host, const MachOPlacement& placement, const std::vector<PlannedSection>& sections,
+                 std::vector<Edit>& edits) {
+  std::size_t number = 0;
+  for (const Segment& segment : host.segments) number += segment.sections.size();
+  const std::uint64_t address = ExportedAddress(placement, sections);
+  for (const PlannedSection& group : GroupSections(sections, placement.grouping))
+    number += placement.anchor_address + group.offset <= address ? 1 : 0;
+  if (placement.sectionless || number > UINT8_MAX) return;
+  for (const std::uint64_t entry : placement.exported->symbols)
+    edits.push_back({entry, WriteSymbol(host, entry, address, static_cast<std::uint8_t>(number))});
 }
 
 Status CheckLimits(const MachOHost& host, const Ends& ends) {
@@ -441,6 +499,9 @@ Result<MachOPlacement> PlaceMachOPayload(const MachOHost& host, const HostOption
   PANNIER_TRY(placement.host_end, FindHostEnd(host));
   PANNIER_TRY(placement.fixups, FindFixups(host));
   PANNIER_CHECK_OK(PlaceSignature(host, options, placement));
+  if (!options.exported.empty()) {
+    PANNIER_TRY(placement.exported, FindMachOExport(host, options.exported, placement.host_end));
+  }
   PANNIER_CHECK_OK(MakeMachORoom(host, options, placement));
   return placement;
 }
@@ -450,8 +511,10 @@ Result<EditPlan> PlanMachO(const MachOHost& host, const MachOPlacement& placemen
   Ends ends;
   // The first of the two plans knows no sizes yet.
   ends.payload = AlignUp(sections.back().offset + sections.back().size, kLargePage);
-  const std::uint64_t inserted = placement.fixups ? placement.fixups->inserted : 0;
-  ends.file = ends.code = placement.host_end + ends.payload + inserted;
+  PANNIER_TRY(std::vector<std::uint8_t> trie, NewTrie(host, placement, sections));
+  const std::vector<Insertion> insertions = InsertionsOf(placement, trie.size());
+  const Shift shift(host, insertions, ends.payload);
+  ends.file = ends.code = shift(placement.host_end);
   if (placement.signature) {
     ends.code = AlignUp(ends.code, kAlign);
     ends.signature = CodeSignatureSize(*placement.signature, ends.code);
@@ -461,8 +524,7 @@ Result<EditPlan> PlanMachO(const MachOHost& host, const MachOPlacement& placemen
 
   EditPlan plan;
   plan.file_size = ends.file;
-  const Shift shift(host, placement, ends.payload);
-  const NewCommands commands = WriteCommands(host, placement, sections, ends, shift);
+  const NewCommands commands = WriteCommands(host, placement, sections, ends, trie.size(), shift);
   std::vector<std::uint8_t> counts(8);
   Put(counts, 0, commands.count, false);
   Put(counts, 4, commands.bytes.size(), false);
@@ -477,17 +539,20 @@ Result<EditPlan> PlanMachO(const MachOHost& host, const MachOPlacement& placemen
   };
   add_piece(0, last.offset);
   std::uint64_t at = last.offset;
-  if (placement.fixups) {
-    for (std::size_t i = 0; i < host.commands.size(); ++i) {
-      if (host.commands[i].type == macho::kChainedFixups && host.blobs[i].front().size != 0)
-        plan.edits.push_back(FixupEdit(host, *placement.fixups, host.blobs[i].front().offset));
-    }
-    if (inserted != 0) {
-      add_piece(at, placement.fixups->end);
-      at = placement.fixups->end;
-    }
+  for (const Insertion& insertion : insertions) {
+    add_piece(at, insertion.at);
+    at = insertion.at;
   }
   add_piece(at, placement.host_end);
+  for (std::size_t i = 0; placement.fixups && i < host.commands.size(); ++i) {
+    if (host.commands[i].type == macho::kChainedFixups && host.blobs[i].front().size != 0)
+      plan.edits.push_back(FixupEdit(host, *placement.fixups, host.blobs[i].front().offset));
+  }
+  if (placement.exported) {
+    EditSymbols(host, placement, sections, plan.edits);
+    plan.added.push_back({"export trie", shift(placement.exported->trie.blob.offset) - trie.size(), std::move(trie)});
+  }
+  std::sort(plan.edits.begin(), plan.edits.end(), [](const Edit& a, const Edit& b) { return a.offset < b.offset; });
   if (placement.signature) {
     plan.derived.push_back(
         {format::DerivedKind::MachOSignature, ends.code, ends.signature, EncodeSignatureFacts(*placement.signature)});

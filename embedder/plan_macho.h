@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "embedder/edit_plan.h"
@@ -16,6 +17,7 @@
 #include "src/code_signature.h"
 #include "src/macho_commands.h"
 #include "src/macho_file.h"
+#include "src/macho_trie.h"
 
 namespace pannier {
 
@@ -38,6 +40,14 @@ struct FixupGrowth {
   std::uint64_t inserted = 0;
 };
 
+// A symbol that leads into the payload.
+struct MachOExport {
+  std::string name;  // with its underscore
+  macho::TriePlace trie;
+  std::uint64_t flags = 0;             // of the export
+  std::vector<std::uint64_t> symbols;  // in the host: its entries of the symbol table, where it has some
+};
+
 struct MachOPlacement : Placement {
   bool sectionless = false;
   std::vector<std::size_t> dropped;   // commands that nobody needs at run time
@@ -46,6 +56,7 @@ struct MachOPlacement : Placement {
   std::optional<FixupGrowth> fixups;
   std::optional<SignatureFacts> signature;  // that is made
   bool new_signature_command = false;
+  std::optional<MachOExport> exported;
 };
 
 // kUnsupported, kMalformed: not a library that can carry a payload; the message says why and what to do.

@@ -7,6 +7,7 @@
 #include <string>
 #include <utility>
 
+#include "embedder/pe_export.h"
 #include "src/format.h"
 #include "src/image_pe.h"
 #include "src/text.h"
@@ -143,6 +144,8 @@ void ChooseGrouping(std::size_t slots, std::size_t artifacts, PePlacement& place
     placement.notes.push_back("one section header for all of the payload: there is no room for more");
   }
   placement.own_sections = std::min(placement.own_sections, kMaxOwnSections);
+  // The section that the symbol leads to is one of them.
+  if (placement.exported && placement.own_sections > 0) --placement.own_sections;
 }
 
 Status MakeHeaderRoom(const PeModel& host, const HostOptions& options, PePlacement& placement) {
@@ -341,6 +344,28 @@ void EditSymbols(const PeModel& host, const PePlacement& placement, std::size_t 
   }
 }
 
+// The exported symbol leads to the start of its section.
+void EditExported(const PePlacement& placement, const std::vector<PlannedSection>& sections, PeModel& after, Edits& edits,
+                  EditPlan& plan) {
+  const auto factory =
+      std::find_if(sections.begin(), sections.end(), [](const PlannedSection& section) { return section.name == kFactorySection; });
+  const auto address = static_cast<std::uint32_t>(placement.anchor_address + factory->offset);
+  for (const std::uint64_t entry : placement.exported->entries) edits.Put(entry, address);
+  if (placement.exported->tables.empty()) return;
+  std::vector<std::uint8_t> bytes = placement.exported->tables;
+  StoreInteger(bytes.data() + placement.exported->added, address, ByteOrder::kLittle);
+  if (placement.exported->directory) {
+    edits.Bytes(placement.exported->directory->offset, placement.exported->directory->bytes);
+  } else {
+    pe::DataDirectory& directory = after.header.directories[pe::kExportDirectory];
+    directory = {static_cast<std::uint32_t>(placement.anchor_address + Anchor::kSize), static_cast<std::uint32_t>(bytes.size())};
+    const std::uint64_t field = after.header.directory_field(pe::kExportDirectory);
+    edits.Put(field, directory.address);
+    edits.Put(field + 4, directory.size);
+  }
+  plan.added.push_back({"export tables", placement.anchor_offset + Anchor::kSize, std::move(bytes)});
+}
+
 }  // namespace
 
 Result<PePlacement> PlacePePayload(const PeModel& host, const HostOptions& options) {
@@ -352,6 +377,10 @@ Result<PePlacement> PlacePePayload(const PeModel& host, const HostOptions& optio
   placement.section_align = placement.payload_align = host.header.section_alignment;
   placement.content_offset = AlignUp(Anchor::kSize, kTensorAlignment);
   PlacePayload(host, placement);
+  if (!options.exported.empty()) {
+    PANNIER_TRY(placement.exported, ExportPeSymbol(host, options.exported, placement.anchor_address + Anchor::kSize));
+    placement.content_offset = AlignUp(Anchor::kSize + placement.exported->tables.size(), kTensorAlignment);
+  }
   PANNIER_CHECK_OK(PlaceCertificate(host, options, placement));
   PANNIER_CHECK_OK(MakeHeaderRoom(host, options, placement));
   placement.anchor_offset = AlignUp(placement.payload_split + placement.headers_growth, host.header.file_alignment);
@@ -390,6 +419,7 @@ Result<EditPlan> PlanPe(const PeModel& host, const PePlacement& placement, const
   EditSectionTable(host, placement, after.sections, edits, plan);
   EditDebugDirectory(host, places, edits);
   EditSymbols(host, placement, groups.size(), edits);
+  if (placement.exported) EditExported(placement, sections, after, edits, plan);
   plan.edits = edits.Take();
   plan.image = PeImage(after, placement.first_section + groups.size(), placement.anchor_address, payload_size);
   return plan;

@@ -20,6 +20,7 @@ inline constexpr std::uint32_t kSectionDiscardable = 0x02000000;
 inline constexpr std::uint32_t kSectionReadable = 0x40000000;
 
 // Data directories by number.
+inline constexpr std::size_t kExportDirectory = 0;
 inline constexpr std::size_t kCertificateDirectory = 4;  // its address is an offset in the file
 inline constexpr std::size_t kDebugDirectory = 6;
 inline constexpr std::size_t kBoundImportDirectory = 11;

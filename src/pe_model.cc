@@ -55,6 +55,15 @@ std::optional<std::uint64_t> PeFileOffset(const std::vector<pe::Section>& sectio
   return std::nullopt;
 }
 
+std::optional<ByteView> PeBytesFrom(const PeModel& model, std::uint64_t address) {
+  for (const pe::Section& section : model.sections) {
+    if (address < section.address || address - section.address >= section.mapped_size()) continue;
+    const std::uint64_t skipped = address - section.address;
+    return model.bytes.Slice(section.raw_offset + skipped, section.mapped_size() - skipped);
+  }
+  return std::nullopt;
+}
+
 std::size_t FirstTrailingDebugSection(const PeModel& model) {
   std::size_t first = model.sections.size();
   while (first > 0) {

@@ -23,6 +23,9 @@ struct PeModel {
 // Where `size` bytes at an address are in the file, if a section's raw data holds them.
 std::optional<std::uint64_t> PeFileOffset(const std::vector<pe::Section>& sections, std::uint64_t address, std::uint64_t size);
 
+// From an address on, up to the end of what the file has of its section.
+std::optional<ByteView> PeBytesFrom(const PeModel& model, std::uint64_t address);
+
 // The number of the first of those debug sections at the end of the table that strip removes; the count of sections if there are
 // none. No data directory leads into one.
 std::size_t FirstTrailingDebugSection(const PeModel& model);

@@ -30,6 +30,28 @@ inline Bytes Command(std::uint32_t type, const std::vector<std::uint32_t>& words
   return bytes;
 }
 
+// A trie whose root has an edge for each of the names, in this order.
+struct ExportSpec {
+  std::string name;
+  Bytes terminal;  // flags, address
+};
+inline Bytes BuildTrie(const std::vector<ExportSpec>& exports) {
+  std::size_t root = 2;
+  for (const ExportSpec& one : exports) root += one.name.size() + 1 + 3;
+  Bytes trie = {0, static_cast<std::uint8_t>(exports.size())};
+  Bytes nodes;
+  for (const ExportSpec& one : exports) {
+    trie.insert(trie.end(), one.name.c_str(), one.name.c_str() + one.name.size() + 1);
+    const std::size_t at = root + nodes.size();
+    for (unsigned i = 0; i < 3; ++i) trie.push_back(static_cast<std::uint8_t>((at >> (7 * i) & 0x7f) | (i < 2 ? 0x80 : 0)));
+    nodes.push_back(static_cast<std::uint8_t>(one.terminal.size()));
+    Append(nodes, one.terminal);
+    nodes.push_back(0);
+  }
+  Append(trie, nodes);
+  return trie;
+}
+
 struct MachOSpec {
   bool is_64 = true;
   std::uint32_t cpu_type = macho::kCpuX64;
@@ -39,7 +61,11 @@ struct MachOSpec {
   std::size_t data_segments = 2;  // 2: an even number of segments in all
   std::uint64_t slack = 1024;     // bytes between load commands and first section
   bool chained = false;
-  bool spare = true;         // where the table of segments has an even count: 4 bytes of padding behind it
+  bool spare = true;               // where the table of segments has an even count: 4 bytes of padding behind it
+  std::uint32_t trie_command = 0;  // LC_DYLD_INFO_ONLY or LC_DYLD_EXPORTS_TRIE; 0: there is no trie
+  Bytes trie;
+  std::string symbol = "_answer";  // the only one, in the symbol table
+  std::uint64_t symbol_address = 0x4000 - 16;
   std::vector<Bytes> extra;  // further load commands
   Bytes signature;           // at the end, with its load command
   bool has_link_edit = true;
@@ -86,14 +112,17 @@ inline Bytes BuildMachO(const MachOSpec& spec) {
     fixups_size = static_cast<std::uint32_t>(tail.size());
     tail.resize(AlignUp(tail.size(), 8));
   }
+  const std::uint64_t trie_at = link_edit + tail.size();
+  Append(tail, spec.trie);
+  tail.resize(AlignUp(tail.size(), 8));
   const std::uint64_t symbols_at = link_edit + tail.size();
   Append(tail, 1, 4);    // name
   tail.push_back(0x0f);  // external, in a section
   tail.push_back(1);
   Append(tail, 0, 2);
-  Append(tail, kBuilderPage - 16, spec.is_64 ? 8 : 4);
+  Append(tail, spec.symbol_address, spec.is_64 ? 8 : 4);
   const std::uint64_t strings_at = link_edit + tail.size();
-  const std::string strings = std::string("\0_answer\0", 9);
+  const std::string strings = '\0' + spec.symbol + '\0';
   tail.insert(tail.end(), strings.begin(), strings.end());
   const std::uint64_t strings_size = strings.size();
   tail.resize(AlignUp(tail.size(), 16));
@@ -140,6 +169,10 @@ inline Bytes BuildMachO(const MachOSpec& spec) {
     StoreInteger(id.data() + 4, word(id.size()), ByteOrder::kLittle);
     if (spec.file_type == macho::kTypeLibrary) commands.push_back(id);
     if (spec.chained) commands.push_back(Command(macho::kChainedFixups, {word(link_edit), fixups_size}));
+    if (spec.trie_command == macho::kExportsTrie)
+      commands.push_back(Command(macho::kExportsTrie, {word(trie_at), word(spec.trie.size())}));
+    if (spec.trie_command == macho::kDyldInfoOnly)
+      commands.push_back(Command(macho::kDyldInfoOnly, {0, 0, 0, 0, 0, 0, 0, 0, word(trie_at), word(spec.trie.size())}));
     commands.push_back(Command(macho::kSymbolTable, {word(symbols_at), 1, word(strings_at), word(strings_size)}));
     commands.push_back(Command(macho::kDynamicSymbolTable, {0, 0, 0, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}));
     commands.push_back(Command(macho::kBuildVersion, {1, 0xb0000, 0xb0000, 1, 3, 0x10000}));

@@ -25,6 +25,12 @@ struct PeSymbolParts {
   std::uint16_t associated = 0;  // not 0: an auxiliary record says that the section goes with that one
 };
 
+struct PeExportParts {
+  std::string name;  // empty: it has a number alone
+  std::uint32_t address = 0;
+  std::string forwarder = {};  // instead of the address
+};
+
 struct PeParts {
   bool is_64 = true;
   std::uint16_t machine = 0x8664;
@@ -37,6 +43,7 @@ struct PeParts {
   std::vector<PeSectionParts> sections = {
       {".text", 0x60000020, 100, 512}, {".bss", 0xc0000080, 5000, 0}, {".rdata", 0x40000040, 600, 1024}};
   bool has_debug_directory = false;  // at the start of the last section that is none for debugging, its data at the end of the file
+  std::vector<PeExportParts> exports;  // by ordinal, from 5 on; names ascend. In the last section that is none for debugging
   std::vector<PeSymbolParts> symbols;
   std::string overlay;
   std::uint32_t certificate_size = 0;
@@ -59,6 +66,43 @@ class PeWriter {
  private:
   std::string& bytes_;
 };
+
+inline constexpr std::uint32_t kPeExportsAt = 64;  // from the section's start
+
+// Directory, tables, texts; all within the directory's range.
+inline void WriteExports(const std::vector<PeExportParts>& exports, std::uint64_t address, std::uint64_t raw,
+                         std::uint64_t directory_field, std::string& bytes) {
+  std::string tables(40 + 4 * exports.size(), '\0');
+  std::string names;
+  std::string indices;
+  std::uint32_t text = 1000;  // from the directory on
+  std::string texts(text, '\0');
+  const auto add_text = [&](const std::string& added) {
+    texts += added + '\0';
+    const std::uint64_t at = address + text;
+    text = static_cast<std::uint32_t>(texts.size());
+    return at;
+  };
+  PeWriter table(tables);
+  table.Word(12, add_text("host.dll"));
+  table.Word(16, 5);
+  table.Word(20, exports.size());
+  for (std::size_t i = 0; i < exports.size(); ++i) {
+    table.Word(40 + 4 * i, exports[i].forwarder.empty() ? exports[i].address : add_text(exports[i].forwarder));
+    if (exports[i].name.empty()) continue;
+    PeWriter(names).Word(names.size(), add_text(exports[i].name));
+    PeWriter(indices).Half(indices.size(), i);
+  }
+  table.Word(24, names.size() / 4);
+  table.Word(28, address + 40);
+  table.Word(32, address + tables.size());
+  table.Word(36, address + tables.size() + names.size());
+  tables += names + indices;
+  texts.replace(0, tables.size(), tables);
+  bytes.replace(raw, texts.size(), texts);
+  PeWriter(bytes).Word(directory_field, address);
+  PeWriter(bytes).Word(directory_field + 4, texts.size());
+}
 
 inline std::string BuildPe(const PeParts& parts) {
   std::string bytes(parts.headers_size, '\0');
@@ -93,6 +137,8 @@ inline std::string BuildPe(const PeParts& parts) {
   std::uint64_t address = AlignUp(parts.headers_size, parts.section_alignment);
   std::uint64_t raw = parts.headers_size;
   std::uint64_t debug_directory = 0;
+  std::uint64_t exports_raw = 0;
+  std::uint64_t exports_address = 0;
   for (std::size_t i = 0; i < parts.sections.size(); ++i) {
     const PeSectionParts& section = parts.sections[i];
     pe::Section header;
@@ -108,6 +154,10 @@ inline std::string BuildPe(const PeParts& parts) {
     if (section.raw_size != 0)
       std::fill(bytes.begin() + static_cast<std::ptrdiff_t>(raw + std::min(section.virtual_size, section.raw_size)), bytes.end(),
                 '\0');
+    if (section.characteristics != kPeDebugSection && section.raw_size != 0) {
+      exports_raw = raw + kPeExportsAt;
+      exports_address = address + kPeExportsAt;
+    }
     if (parts.has_debug_directory && section.characteristics != kPeDebugSection && section.raw_size != 0) {
       debug_directory = raw;
       write.Word(directories + 8 * pe::kDebugDirectory, address);
@@ -117,6 +167,7 @@ inline std::string BuildPe(const PeParts& parts) {
     address = AlignUp(address + section.virtual_size, parts.section_alignment);
   }
   write.Word(optional + 56, address);
+  if (!parts.exports.empty()) WriteExports(parts.exports, exports_address, exports_raw, directories, bytes);
 
   if (debug_directory != 0) {  // its data as old linkers have it: in no section
     bytes.replace(debug_directory, 28, std::string(28, '\0'));
