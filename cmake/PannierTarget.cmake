@@ -18,6 +18,13 @@ foreach(flag -D_FORTIFY_SOURCE=3 -fstack-clash-protection -fcf-protection=full -
   endif()
 endforeach()
 
+set(PANNIER_SHIPPED_OPTIONS -ffunction-sections -fdata-sections
+  "-ffile-prefix-map=${PROJECT_BINARY_DIR}=build" "-ffile-prefix-map=${PROJECT_SOURCE_DIR}=.")
+if(PANNIER_LTO)
+  include(CheckIPOSupported)
+  check_ipo_supported(LANGUAGES CXX)
+endif()
+
 # pannier_target(NAME STANDARD): flags are set on the target itself rather than through an interface library, which the exported
 # package would have to carry along.
 function(pannier_target name standard)
@@ -49,11 +56,26 @@ function(pannier_target name standard)
   get_target_property(type ${name} TYPE)
   if(CMAKE_SYSTEM_NAME STREQUAL "Linux" AND type MATCHES "EXECUTABLE|SHARED_LIBRARY")
     target_link_options(${name} PRIVATE
-      "$<$<CONFIG:Release,RelWithDebInfo,MinSizeRel>:LINKER:-z,relro,-z,now,-z,noexecstack,-z,separate-code>")
+      "$<$<CONFIG:Release,RelWithDebInfo,MinSizeRel>:LINKER:-z,relro,-z,now,-z,noexecstack,-z,separate-code,--gc-sections>")
+  endif()
+  # What is not called is left out; and the same bytes come out wherever source and build lie.
+  target_compile_options(${name} PRIVATE "$<$<CONFIG:Release,RelWithDebInfo,MinSizeRel>:${PANNIER_SHIPPED_OPTIONS}>")
+  if(PANNIER_LTO)
+    set_target_properties(${name} PROPERTIES INTERPROCEDURAL_OPTIMIZATION ON)
   endif()
 
   if(PANNIER_SANITIZE)
     target_compile_options(${name} PRIVATE -fsanitize=${PANNIER_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
     target_link_options(${name} PUBLIC "$<BUILD_INTERFACE:-fsanitize=${PANNIER_SANITIZE}>")
+  endif()
+endfunction()
+
+# pannier_small(NAME HOT_SOURCES...): of a target's sources, all but those that pass over every byte are compiled to be small.
+function(pannier_small name)
+  if(CMAKE_CXX_COMPILER_ID MATCHES "GNU|Clang")
+    target_compile_options(${name} PRIVATE "$<$<CONFIG:Release,RelWithDebInfo>:-Os>")
+    if(ARGN)
+      set_source_files_properties(${ARGN} PROPERTIES COMPILE_OPTIONS "$<$<CONFIG:Release>:-O3>;$<$<CONFIG:RelWithDebInfo>:-O2>")
+    endif()
   endif()
 endfunction()
