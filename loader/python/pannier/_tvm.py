@@ -145,7 +145,7 @@ def virtual_machine(bundle: Any, device: Any = None) -> Any:
 
 def relax_params(bundle: Any, function: str = "main", device: Any = None) -> list[Any]:
     bundle.decode_all()
-    found = []
+    found: list[Any] = []
     while (name := f"{function}{_SEPARATOR}{len(found)}") in bundle.params:
         tensor = from_dlpack(bundle.params[name].mutable())
         found.append(tensor if device is None else tensor.copyto(device))
