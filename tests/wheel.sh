@@ -38,7 +38,7 @@ install_tools || { echo "wheel.sh: the tools that build a wheel cannot be instal
 "$tools/venv/bin/python" -m build --sdist --no-isolation --outdir "$work" "$root" >"$work/log" || { cat "$work/log"; exit 1; }
 "$tools/venv/bin/pip" wheel --quiet --disable-pip-version-check --no-build-isolation --no-deps --wheel-dir "$work" "${build_options[@]}" \
   "$work"/pannier-*.tar.gz
-ls -l "$work"/pannier-* | awk '{print $5, $NF}' | sed "s|$work/||"
+stat --format "%s %n" "$work"/pannier-* | sed "s|$work/||"
 
 python3 -m venv "$work/venv"
 "$work/venv/bin/pip" install --quiet --disable-pip-version-check "$work"/pannier-*.whl numpy ml_dtypes
