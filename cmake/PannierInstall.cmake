@@ -84,4 +84,6 @@ if(SKBUILD)
   install(TARGETS pannier_loader pannier LIBRARY DESTINATION pannier COMPONENT python RUNTIME DESTINATION pannier COMPONENT python)
 endif()
 
-include(PannierPackages)
+if(PROJECT_IS_TOP_LEVEL AND CMAKE_SYSTEM_NAME STREQUAL "Linux")
+  include(PannierPackages)
+endif()
