@@ -79,9 +79,16 @@ foreach(component IN ITEMS loader dev embedder)
   endif()
 endforeach()
 
-# What a wheel holds beside the Python files.
+# What a wheel holds beside the Python files; with PANNIER_EXECUTABLE, a command that was built before.
 if(SKBUILD)
-  install(TARGETS pannier_loader pannier LIBRARY DESTINATION pannier COMPONENT python RUNTIME DESTINATION pannier COMPONENT python)
+  install(TARGETS pannier_loader LIBRARY DESTINATION pannier COMPONENT python RUNTIME DESTINATION pannier COMPONENT python)
+  if(TARGET pannier)
+    install(TARGETS pannier RUNTIME DESTINATION pannier COMPONENT python)
+  elseif(PANNIER_EXECUTABLE)
+    install(PROGRAMS "${PANNIER_EXECUTABLE}" DESTINATION pannier COMPONENT python)
+  else()
+    message(FATAL_ERROR "a wheel: found neither PANNIER_BUILD_EMBEDDER nor PANNIER_EXECUTABLE, expected one, for the command")
+  endif()
 endif()
 
 if(PROJECT_IS_TOP_LEVEL AND CMAKE_SYSTEM_NAME STREQUAL "Linux")

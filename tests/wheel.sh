@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
 # The Python package as pip installs it: the source archive makes a wheel, which is installed into a new environment and used there.
-# Usage: wheel.sh DATA. LIEF comes from this checkout's build/deps; pip's own cache keeps the rest. Exit status 4: PyPI cannot be reached.
+# Usage: wheel.sh DATA [PANNIER]. LIEF comes from this checkout's build/deps; pip's own cache keeps the rest. Exit status 4: PyPI cannot be
+# reached.
 #
-# Built without optimisation, which is most of the time. PANNIER_WHEEL_RELEASE=FOLDER: as users get it, and the files are left in FOLDER.
+# With PANNIER the wheel takes that command as it is, and the loader is built without optimisation: most of the time goes there. Without, all
+# is built as users get it.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -15,9 +17,11 @@ readonly work
 trap 'rm -rf "$work"' EXIT
 
 build_options=(--config-settings "cmake.define.PANNIER_DEPENDENCIES_DIR=$root/build/deps")
-if [[ -z ${PANNIER_WHEEL_RELEASE:-} ]]; then
+if (($# > 1)); then
+  pannier=$(realpath "$2")
   build_options+=(--config-settings cmake.build-type=Debug --config-settings cmake.define.CMAKE_CXX_FLAGS_DEBUG=-O0
-    --config-settings cmake.define.PANNIER_LTO=OFF)
+    --config-settings cmake.define.PANNIER_LTO=OFF --config-settings cmake.define.PANNIER_BUILD_EMBEDDER=OFF
+    --config-settings "cmake.define.PANNIER_EXECUTABLE=$pannier" --config-settings build.targets=pannier_loader)
 fi
 
 # What pyproject.toml asks for, once for all runs.
@@ -54,6 +58,3 @@ here = pathlib.Path(pannier.__file__).parent
 print("loader", pannier.loader_version(), "beside", sorted(path.name for path in here.iterdir() if path.suffix in ("", ".so")))
 EOF
 python "$root/tests/python/numpy_test.py"
-if [[ -n ${PANNIER_WHEEL_RELEASE:-} ]]; then
-  cp "$work"/pannier-*.whl "$work"/pannier-*.tar.gz "$PANNIER_WHEEL_RELEASE"
-fi
