@@ -8,8 +8,13 @@ if(PANNIER_ZSTD_SOURCE)
   endif()
   add_library(pannier_zstd OBJECT "${PANNIER_ZSTD_SOURCE}/zstd.c")
   set_target_properties(pannier_zstd PROPERTIES POSITION_INDEPENDENT_CODE ON C_VISIBILITY_PRESET hidden)
-  # Else zstd.h exports zstd's functions from our shared library, whatever the compiler's options say.
-  target_compile_definitions(pannier_zstd PRIVATE ZSTD_LEGACY_SUPPORT=0 ZSTDLIB_VISIBLE= ZSTDLIB_VISIBILITY=)
+  # Else zstd.h exports zstd's functions from our shared library, whatever the compiler's options say, and with them all of zstd.
+  target_compile_definitions(pannier_zstd PRIVATE ZSTD_LEGACY_SUPPORT=0
+    ZSTDLIB_VISIBLE= ZSTDLIB_VISIBILITY= ZSTDERRORLIB_VISIBLE= ZSTDERRORLIB_VISIBILITY= ZDICTLIB_VISIBLE= ZDICTLIB_VISIBILITY=)
+  if(CMAKE_C_COMPILER_ID MATCHES "GNU|Clang")  # the compressor is left out where nothing calls it
+    target_compile_options(pannier_zstd PRIVATE -ffunction-sections -fdata-sections "$<$<CONFIG:Release>:-O2>"
+      "-ffile-prefix-map=${PROJECT_BINARY_DIR}=build" "-ffile-prefix-map=${PANNIER_ZSTD_SOURCE}=zstd")
+  endif()
   set(PANNIER_ZSTD_OBJECTS $<TARGET_OBJECTS:pannier_zstd>)
   set(PANNIER_ZSTD_LIBRARY "")
 else()

@@ -11,12 +11,13 @@ readonly demo_packages=(
   libzstd-dev libssl-dev libfmt-dev libcli11-dev libflatbuffers-dev flatbuffers-compiler nlohmann-json3-dev
 )
 # clang-format 14 and clang-tidy 14 are Debian 12's; the cross compilers and QEMU are for the loader on other machines.
-# The last line is for libraries of macOS and Windows; LLVM 14 does not know chained fixups.
+# LLVM 14 does not know chained fixups of macOS. The last line is for tests/languages.sh, which takes toolchains from elsewhere, too.
 readonly check_packages=(
   libcatch2-dev clang clang-format clang-tidy lld mold llvm binutils elfutils patchelf gdb musl-tools qemu-user xz-utils
   g++-aarch64-linux-gnu g++-arm-linux-gnueabihf g++-i686-linux-gnu g++-powerpc64le-linux-gnu g++-riscv64-linux-gnu g++-s390x-linux-gnu g++-powerpc-linux-gnu
   llvm-16 lld-16 osslsigncode openssl gcc-mingw-w64-x86-64 gcc-mingw-w64-i686 g++-mingw-w64-x86-64-posix g++-mingw-w64-i686-posix
-  wine wine64
+  wine wine64 dpkg-dev
+  rustc golang-go default-jdk-headless libjna-java
 )
 
 fail() {
@@ -30,6 +31,11 @@ at_least() { [[ -n $1 ]] && dpkg --compare-versions "$1" ge "$2"; }
 
 is_installed() {
   local version
+  case $1 in
+    rustc) command -v rustc >/dev/null && return ;;
+    golang-go) command -v go >/dev/null && return ;;
+    default-jdk-headless) command -v javac >/dev/null && return ;;
+  esac
   version=$(version_of_installed "$1")
   # Up to Debian 12 there is a Catch2 2 of another interface.
   if [[ $1 == libcatch2-dev ]]; then at_least "$version" 3; else [[ -n $version ]]; fi

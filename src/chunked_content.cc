@@ -79,7 +79,9 @@ Result<ChunkRecord> ChunkedContent::Record(std::uint64_t index) const {
   }
   if (is_opaque() || !CheckCodec(index, record.codec).ok()) return record;
   const std::size_t original = DecodedSize(index);
-  const std::size_t bound = record.codec == Codec::kPlanes ? PlanesBound(original) : ZSTD_compressBound(original);
+  const std::size_t bound = record.codec == Codec::kPlanes
+                                ? PlanesBound(original)
+                                : ZSTD_COMPRESSBOUND(original);  // the function would link all of the compressor
   const bool fits = record.codec == Codec::kStore ? record.stored_size == original : record.stored_size <= bound;
   if (!fits)
     return Malformed(

@@ -2,6 +2,7 @@
 #ifndef PANNIER_SRC_RESULT_H_
 #define PANNIER_SRC_RESULT_H_
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -10,27 +11,37 @@
 
 namespace pannier {
 
+// As large as a pointer, and null where nothing failed, so that handing it on costs little code.
 class [[nodiscard]] Status {
  public:
   Status() = default;
-  Status(ErrorCode code, std::string message) : code_(code), message_(std::move(message)) {}
+  [[gnu::cold]] Status(ErrorCode code, std::string message);
+  [[gnu::cold]] Status(const Status& other);
+  [[gnu::cold]] Status& operator=(const Status& other);
+  Status(Status&&) noexcept = default;
+  Status& operator=(Status&&) noexcept = default;
+  ~Status() = default;
 
-  bool ok() const { return code_ == ErrorCode::kOk; }
-  ErrorCode code() const { return code_; }
-  const std::string& message() const { return message_; }
+  bool ok() const { return failure_ == nullptr; }
+  ErrorCode code() const { return ok() ? ErrorCode::kOk : failure_->code; }
+  const std::string& message() const;
 
   // Puts `context: ` in front of the message; the file's name is added once, where it is known.
-  Status WithContext(const std::string& context) && {
-    if (!ok()) message_.insert(0, context + ": ");
-    return std::move(*this);
-  }
+  Status WithContext(const std::string& context) &&;
 
  private:
-  ErrorCode code_ = ErrorCode::kOk;
-  std::string message_;
+  struct Failure {
+    ErrorCode code;
+    std::string message;
+  };
+  struct Delete {
+    [[gnu::cold]] void operator()(Failure* failure) const noexcept;
+  };
+
+  std::unique_ptr<Failure, Delete> failure_;
 };
 
-inline Status Malformed(std::string message) { return {ErrorCode::kMalformed, std::move(message)}; }
+[[gnu::cold]] Status Malformed(std::string message);
 
 template <typename T>
 class [[nodiscard]] Result {

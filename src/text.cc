@@ -1,4 +1,4 @@
-// Text for messages: hexadecimal, and names from untrusted files made fit to print.
+// Text for messages: strings and numbers joined, hexadecimal, and names from untrusted files made fit to print.
 #include "src/text.h"
 
 #include <cstddef>
@@ -38,6 +38,26 @@ bool IsControl(std::string_view sequence) {
 }
 
 }  // namespace
+
+void TextPiece::AppendTo(std::string& out) const {
+  switch (kind_) {
+    case Kind::kText:
+      out.append(text_, static_cast<std::size_t>(value_));
+      break;
+    case Kind::kSigned:
+      out.append(std::to_string(static_cast<std::int64_t>(value_)));
+      break;
+    case Kind::kUnsigned:
+      out.append(std::to_string(value_));
+      break;
+  }
+}
+
+std::string JoinPieces(const TextPiece* pieces, std::size_t count) {
+  std::string out;
+  for (std::size_t i = 0; i < count; ++i) pieces[i].AppendTo(out);
+  return out;
+}
 
 std::string Hex(std::uint64_t value) {
   std::string digits;

@@ -77,6 +77,17 @@ class NumpyTest(unittest.TestCase):
             numpy.testing.assert_array_equal(bundle.params[name].numpy(), array, name)
         self.assertEqual(bundle.graph_json, (DATA / "graph.json").read_text())
 
+    def test_factory(self):
+        pannier.export(HOST, self.model, graph=DATA / "graph.json", params=DATA / "params.bin", as_factory=True, tvm="0.7")
+        with pannier.load(self.model) as bundle:
+            self.assertNotEqual(bundle.symbol("__tvm_dev_mblob"), 0)
+            self.assertEqual(bundle.graph_json, (DATA / "graph.json").read_text())
+            self.assertEqual(bundle["params"].bytes(), (DATA / "params.bin").read_bytes())
+        with self.assertRaisesRegex(pannier.PannierError, "--codec store"):
+            pannier.embed(HOST, self.model, graph=DATA / "graph.json", codec="zstd", as_factory=True, force=True)
+        with self.assertRaisesRegex(pannier.PannierError, "--tvm: found 0.20"):
+            pannier.embed(HOST, self.model, graph=DATA / "graph.json", tvm="0.20", as_factory=True, force=True)
+
     def test_other_types(self):
         import ml_dtypes
 

@@ -81,11 +81,11 @@ class Tensor:
 
     @property
     def nbytes(self) -> int:
-        return self._facts.nbytes
+        return int(self._facts.nbytes)
 
     @property
     def stored_bytes(self) -> int:
-        return self._facts.stored_bytes
+        return int(self._facts.stored_bytes)
 
     @property
     def is_zero_copy(self) -> bool:
@@ -176,7 +176,7 @@ def _numpy_dtype(name: str, bits: int) -> Any:
         return numpy.dtype(f"u{(bits + 7) // 8}") if bits in (4, 8, 16, 32, 64) else numpy.dtype("u1")
 
 
-class Params(collections.abc.Mapping[str, Tensor], Sequence[Tensor]):  # type: ignore[misc]
+class Params(collections.abc.Mapping[str, Tensor], Sequence[Tensor]):
     """The tensors, by name or by number; in the .params file's order."""
 
     def __init__(self, handle: _Handle):
@@ -188,7 +188,7 @@ class Params(collections.abc.Mapping[str, Tensor], Sequence[Tensor]):  # type: i
     def __len__(self) -> int:
         return self._count
 
-    def __iter__(self) -> Iterator[str]:
+    def __iter__(self) -> Iterator[str]:  # type: ignore[override]
         return (self[i].name for i in range(self._count))
 
     def __getitem__(self, key: str | int) -> Tensor:  # type: ignore[override]
@@ -213,7 +213,7 @@ class Params(collections.abc.Mapping[str, Tensor], Sequence[Tensor]):  # type: i
             return False
         return True
 
-    def __reversed__(self) -> Iterator[str]:
+    def __reversed__(self) -> Iterator[str]:  # type: ignore[override]
         return (self[i].name for i in reversed(range(self._count)))
 
     def numpy(self) -> dict[str, numpy.ndarray]:

@@ -46,7 +46,7 @@ _capsule_pointer.argtypes = [c_void_p, c_char_p]
 _alive: dict[int, Any] = {}  # what consumers hold, by the managed tensor's address
 
 
-@_Deleter
+@_Deleter  # type: ignore[untyped-decorator]
 def _delete(address: int) -> None:
     _alive.pop(address, None)
 
@@ -54,7 +54,7 @@ def _delete(address: int) -> None:
 def _forget_unused(name: bytes) -> Any:
     """A capsule's destructor: who has taken the tensor has renamed the capsule, and deletes the tensor himself."""
 
-    @CFUNCTYPE(None, c_void_p)
+    @CFUNCTYPE(None, c_void_p)  # type: ignore[untyped-decorator]
     def destructor(capsule: int) -> None:
         if _is_capsule(capsule, name):
             _delete(_capsule_pointer(capsule, name))

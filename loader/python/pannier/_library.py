@@ -36,7 +36,7 @@ class PannierError(Exception):
 
     def __init__(self, message: str, code: int | None = None):
         super().__init__(message)
-        self.code = ErrorCode(code) if code in ErrorCode._value2member_map_ else code
+        self.code = ErrorCode(code) if code is not None and code in ErrorCode._value2member_map_ else code
 
 
 class DataType(ctypes.Structure):

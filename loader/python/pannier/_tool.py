@@ -34,10 +34,16 @@ def run(*words: StrPath | None, accepts: Sequence[int] = (0,)) -> subprocess.Com
 
 
 def embed(host: StrPath, output: StrPath | None = None, *, graph: StrPath | None = None, params: StrPath | None = None,
-          artifacts: Mapping[str, StrPath] | None = None, codec: str = "auto", level: int | None = None, threads: int = 0,
-          sign: StrPath | None = None, force: bool = False, drop_signature: bool = False) -> dict[str, Any]:
-    """Puts files into a shared library: `pannier embed`. Without `output` the host is replaced. Returns what `--json` prints."""
-    words: list[StrPath] = ["embed", host, "--json", "--codec", codec, "--threads", str(threads)]
+          artifacts: Mapping[str, StrPath] | None = None, codec: str | None = None, level: int | None = None, threads: int = 0,
+          sign: StrPath | None = None, force: bool = False, drop_signature: bool = False, as_factory: bool = False,
+          tvm: str | None = None) -> dict[str, Any]:
+    """Puts files into a shared library: `pannier embed`. Without `output` the host is replaced. Returns what `--json` prints.
+
+    `codec` is "auto", "store", "zstd" or "planes"; without it, the tool's own choice. With `as_factory`, TVM 0.8 to 0.19 loads the
+    result as an export of its own (0.7: tvm="0.7"), and tensors are stored as they are.
+    """
+    words: list[StrPath] = ["embed", host, "--json", "--threads", str(threads)]
+    words += ["--codec", codec] if codec is not None else []
     for option, value in (("-o", output), ("--graph", graph), ("--params", params), ("--sign", sign)):
         words += [option, value] if value is not None else []
     words += ["--level", str(level)] if level is not None else []
@@ -45,6 +51,8 @@ def embed(host: StrPath, output: StrPath | None = None, *, graph: StrPath | None
         words += ["--artifact", f"{name}={os.fspath(path)}"]
     words += ["--force"] if force else []
     words += ["--drop-signature"] if drop_signature else []
+    words += ["--as-factory"] if as_factory else []
+    words += ["--tvm", tvm] if tvm is not None else []
     result: dict[str, Any] = json.loads(run(*words).stdout)
     return result
 
@@ -80,3 +88,11 @@ def extract(bundle: StrPath, folder: StrPath, names: Sequence[str] = ()) -> None
 def restore(bundle: StrPath, output: StrPath | None = None) -> None:
     """Gives back the original library: `pannier restore`."""
     run("restore", bundle, "-q", *(("-o", output) if output is not None else ()))
+
+
+def main() -> int:
+    """The command `pannier` of the package: the tool takes this process's place."""
+    command = [executable(), *sys.argv[1:]]
+    if sys.platform == "win32":  # where execv would return to the shell at once
+        return subprocess.run(command, check=False).returncode
+    os.execv(command[0], command)
