@@ -227,7 +227,8 @@ class Wine:
     def runtime_path(machine):
         """The folders of MinGW's own DLLs; Wine's own programs of 32 bit find zlib in the second."""
         compiler = run(f"{machine}-w64-mingw32-gcc-posix", "-print-file-name=libstdc++-6.dll").strip()
-        return ";".join(f"Z:{folder}".replace("/", "\\") for folder in (os.path.dirname(compiler), f"/usr/{machine}-w64-mingw32/lib"))
+        folders = (os.path.dirname(compiler), f"/usr/{machine}-w64-mingw32/lib")
+        return ";".join(f"Z:{folder}".replace("/", "\\") for folder in folders)
 
     @staticmethod
     def find(machine):
@@ -375,8 +376,8 @@ def build_macho(work):
             run("clang", "-target", f"{machine}-apple-macos12", "-O1", "-c", source, "-o", linked)
             for linker, program, options in linkers:
                 path = work / f"{linker}-{name}-{machine}.dylib"
-                run(program, "-arch", machine, "-platform_version", "macos", "12.0", "12.0", "-dylib", "-install_name", "@rpath/a.dylib",
-                    "-headerpad", "0x400", *options, "-o", path, linked)
+                run(program, "-arch", machine, "-platform_version", "macos", "12.0", "12.0", "-dylib", "-headerpad", "0x400",
+                    "-install_name", "@rpath/a.dylib", *options, "-o", path, linked)
                 yield path, modules, linker
 
 

@@ -156,6 +156,11 @@ class SeedMaker {
     spec.data_segments = 2;
     spec.spare = false;
     hosts_.push_back({"macho-chained", ToString(BuildMachO(spec))});
+    spec.trie_command = macho::kExportsTrie;
+    spec.trie = BuildTrie({{"_answer", {0, 0x80, 0x20}}, {"___tvm_dev_mblob", {0, 0x80, 0x80, 1}}, {"_re", {8, 1, 0}}});
+    hosts_.push_back({"macho-trie", ToString(BuildMachO(spec))});
+    spec.trie_command = 0;
+    spec.trie.clear();
     MachOSpec narrow;
     narrow.is_64 = false;
     narrow.cpu_type = macho::kCpuArm;
@@ -177,6 +182,10 @@ class SeedMaker {
   void MakePe() {
     PeParts parts;
     hosts_.push_back({"pe64", BuildPe(parts)});
+    PeParts exporting;
+    exporting.sections.back() = {".rdata", 0x40000040, 2048, 2048};
+    exporting.exports = {{"__tvm_dev_mblob", 0x1000}, {"", 0x1010}, {"answer", 0, "kernel32.Beep"}};
+    hosts_.push_back({"pe64-exports", BuildPe(exporting)});
     parts.is_64 = false;
     parts.machine = 0x14c;
     parts.has_debug_directory = true;
