@@ -354,11 +354,15 @@ class Bundle:
                 number += 32
             covered.append((start, size))
         assert number == len(digests), "host digests"
+        rests = []
         for part in self.manifest.tables(12):
             name, size = part.text(0), part.number(2)
             at = (self.anchor + part.number(1)) % 2**64
             if not self.mapped and (name, size) in [(n, s) for n, _, s in self.named if n.startswith(".tvm.")]:
                 at = self.place(name, part.number(1), size)
+            if part.number(4, "B") == 1:
+                rests.append((name, at, size, part.raw(3, 32)))
+                continue
             assert sha256(self.data[at:at + size]) == part.raw(3, 32), name
             covered.append((at, size))
         sections = self.manifest.tables(8)
@@ -376,8 +380,18 @@ class Bundle:
                     known = known and codec in (0, 1)
             if known:
                 self.extract(name)
+        covered += chunks
+        for name, begin, size, digest in rests:
+            left, at = [], begin
+            for start, length in sorted(covered):
+                if start < begin + size and start + length > begin:
+                    left.append((at, start - at))
+                    at = start + length
+            left.append((at, begin + size - at))
+            assert sha256(b"".join(self.data[at:at + length] for at, length in left)) == digest, name
+            covered += left
         end = 0
-        for at, size in sorted(c for c in covered + list(chunks) if c[1]):
+        for at, size in sorted(c for c in covered if c[1]):
             assert at >= end, f"bytes at {at:#x} belong to two parts"
             assert not any(self.data[end:at]), f"padding at {end:#x}"
             end = at + size
