@@ -12,8 +12,8 @@ readonly root build bundle work
 trap 'rm -rf "$work"' EXIT
 export SOURCE_DATE_EPOCH=1700000000
 
-# Stripped, without signatures, zstd's shared library beside it; measured: 338 KB with GCC 12 on x86_64.
-readonly largest=350000
+# Stripped, without signatures, zstd's shared library beside it; measured: 420 KB with GCC 12 on x86_64.
+readonly largest=440000
 
 fail() {
   echo "packages.sh: $*" >&2
