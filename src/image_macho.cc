@@ -38,7 +38,7 @@ bool Contains(const std::uint32_t (&list)[kCount], std::uint32_t type) {
   return std::find(std::begin(list), std::end(list), type) != std::end(list);
 }
 
-class Writer {
+class HeaderWriter {
  public:
   template <typename T>
   void Put(T value) {
@@ -84,7 +84,7 @@ Result<Commands> ReadCommands(const ByteSource& library) {
   return read;
 }
 
-void PutSegment(const Segment& segment, std::uint32_t type, Writer& out) {
+void PutSegment(const Segment& segment, std::uint32_t type, HeaderWriter& out) {
   out.Put(type);
   out.PutName(segment.name);
   if (segment.name == macho::kPayloadSegment) return;
@@ -100,7 +100,7 @@ void PutSegment(const Segment& segment, std::uint32_t type, Writer& out) {
 }
 
 // No two commands may lead to the same bytes through one type: a hostile file could ask for endless digests otherwise.
-Status PutContent(const ByteSource& library, const Commands& read, std::size_t i, Writer& out) {
+Status PutContent(const ByteSource& library, const Commands& read, std::size_t i, HeaderWriter& out) {
   const macho::Command& command = read.commands[i];
   for (std::size_t other = 0; other < i; ++other) {
     if (read.commands[other].type == command.type)
@@ -121,7 +121,7 @@ Status PutContent(const ByteSource& library, const Commands& read, std::size_t i
 }
 
 Result<std::vector<std::uint8_t>> CanonicalCommands(const ByteSource& library, const Commands& read) {
-  Writer out;
+  HeaderWriter out;
   std::size_t next_segment = 0;
   for (std::size_t i = 0; i < read.commands.size(); ++i) {
     const macho::Command& command = read.commands[i];
@@ -146,7 +146,7 @@ ImageSegment SegmentFact(const Segment& segment, std::uint32_t type) {
 
 // Bytes of sections, and gaps between them.
 void AppendSpans(const Segment& segment, std::vector<ImageSpan>& spans) {
-  struct Range {
+  struct SectionRange {
     std::uint64_t begin = 0;  // from the segment's start
     std::uint64_t end = 0;
   };
@@ -155,17 +155,17 @@ void AppendSpans(const Segment& segment, std::vector<ImageSpan>& spans) {
       spans.push_back({segment.address + at, std::min(kLongestSpan, end - at), is_gap, segment.offset + at});
   };
   if (segment.sections.empty() && segment.offset != 0) return append(0, segment.file_size, false);
-  std::vector<Range> ranges;
+  std::vector<SectionRange> ranges;
   for (const macho::Section& section : segment.sections) {
     if (!section.has_bytes() || section.address < segment.address) continue;
     const std::uint64_t begin = section.address - segment.address;
     if (begin < segment.file_size) ranges.push_back({begin, begin + std::min(section.size, segment.file_size - begin)});
   }
-  std::sort(ranges.begin(), ranges.end(), [](const Range& a, const Range& b) { return a.begin < b.begin; });
+  std::sort(ranges.begin(), ranges.end(), [](const SectionRange& a, const SectionRange& b) { return a.begin < b.begin; });
   // Before the first section of the segment that begins the file are the load commands: nothing else, in a library without code.
   const std::uint64_t content = ranges.empty() ? segment.file_size : ranges.front().begin;
   std::uint64_t at = segment.offset == 0 ? content : 0;
-  for (const Range& range : ranges) {
+  for (const SectionRange& range : ranges) {
     append(at, range.begin, true);
     append(std::max(at, range.begin), range.end, false);
     at = std::max(at, range.end);

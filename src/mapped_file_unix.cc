@@ -9,14 +9,13 @@
 #include <limits>
 
 #include "src/mapped_file.h"
+#include "src/pages.h"
 #include "src/text.h"
 
 namespace pannier {
 namespace {
 
 Status SystemError(const char* what) { return {ErrorCode::kIo, StrCat(what, ": ", std::strerror(errno))}; }
-
-std::uint64_t PageSize() { return static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE)); }
 
 }  // namespace
 

@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "src/mapped_file.h"
+#include "src/pages.h"
 #include "src/text.h"
 #include "src/win32.h"
 
@@ -94,7 +95,7 @@ MappedFile::~MappedFile() {
 }
 
 void MappedFile::Release(ByteView range) const {
-  const std::uint64_t page = System().dwPageSize;
+  const std::uint64_t page = PageSize();
   const auto base = reinterpret_cast<std::uintptr_t>(range.data());
   const auto begin = static_cast<std::uintptr_t>(AlignUp(base, page));
   const std::uintptr_t end = (base + range.size()) & ~static_cast<std::uintptr_t>(page - 1);

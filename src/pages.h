@@ -8,6 +8,8 @@
 
 namespace pannier {
 
+std::size_t PageSize();
+
 // From this size on a block is worth pages of its own, which go back to the system as soon as it is freed.
 inline constexpr std::size_t kLeastPageBlock = std::size_t{1} << 20;
 

@@ -20,8 +20,6 @@ struct PageRange {
   bool is_empty() const { return end <= begin; }
 };
 
-std::size_t PageSize() { return static_cast<std::size_t>(sysconf(_SC_PAGESIZE)); }
-
 PageRange WholePagesWithin(const void* data, std::size_t size) {
   const auto address = reinterpret_cast<std::uintptr_t>(data);
   const std::uintptr_t end = address + size;
@@ -87,6 +85,8 @@ bool IsReadOnlyFileMapping(std::uintptr_t /*begin*/, std::uintptr_t /*end*/) { r
 #endif
 
 }  // namespace
+
+std::size_t PageSize() { return static_cast<std::size_t>(sysconf(_SC_PAGESIZE)); }
 
 void* AllocatePages(std::size_t size) {
   if (size > SIZE_MAX / 2) return nullptr;

@@ -17,9 +17,7 @@ struct PageRange {
 };
 
 PageRange WholePagesWithin(const void* data, std::size_t size) {
-  SYSTEM_INFO system;
-  GetSystemInfo(&system);
-  const std::uintptr_t page = system.dwPageSize;
+  const std::uintptr_t page = PageSize();
   const auto address = reinterpret_cast<std::uintptr_t>(data);
   return {static_cast<std::uintptr_t>(AlignUp(address, page)), (address + size) & ~(page - 1)};
 }
@@ -42,6 +40,12 @@ PrefetchFunction FindPrefetch() {
 }
 
 }  // namespace
+
+std::size_t PageSize() {
+  SYSTEM_INFO system;
+  GetSystemInfo(&system);
+  return system.dwPageSize;
+}
 
 void* AllocatePages(std::size_t size) { return VirtualAlloc(nullptr, size, MEM_RESERVE | MEM_COMMIT, PAGE_READWRITE); }
 

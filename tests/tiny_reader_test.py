@@ -53,8 +53,9 @@ with tempfile.TemporaryDirectory() as folder:
     for name in golden:  # big-endian ones, and ones without room for a program header
         hosts.append(f"{folder}/host-{name}")
         output(pannier, "restore", here / "golden" / name, "-o", hosts[-1])
+    all_codecs = [data / name for name in ("linux-x86_64/lib.so", "macos-arm64/lib.dylib", "windows-x86_64/lib.dll")]
     for host in hosts:
-        for codec in ("store", "zstd", "planes", "auto"):
+        for codec in ("store", "zstd", "planes", "auto") if host in all_codecs else ("auto",):
             bundle = f"{folder}/model.so"
             output(pannier, "embed", host, "--graph", data / "graph.json", "--params", data / "params.bin", "-o", bundle, "--codec", codec)
             compare(bundle)
