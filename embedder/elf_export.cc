@@ -21,7 +21,7 @@ constexpr std::uint16_t kGlobalVersion = 1;   // VER_NDX_GLOBAL
 constexpr std::uint32_t kBloomShift = 26;     // as GNU ld has it for small tables: any will do, readers take it from the table
 constexpr std::size_t kManySymbols = 10'000;
 
-Status Refuse(std::string why) { return {ErrorCode::kUnsupported, StrCat("no symbol can be added: ", why)}; }
+Status Refuse(const std::string& why) { return {ErrorCode::kUnsupported, StrCat("no symbol can be added: ", why)}; }
 
 // System V gABI, chapter 5, "Hash Table".
 std::uint32_t SystemVHash(std::string_view name) {
