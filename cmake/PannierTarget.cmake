@@ -66,10 +66,6 @@ function(pannier_target name standard)
 
   if(PANNIER_SANITIZE)
     target_compile_options(${name} PRIVATE -fsanitize=${PANNIER_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
-    # GCC's manual: -fsanitize makes this warning see what is not there. Builds without sanitizers have it.
-    if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
-      target_compile_options(${name} PRIVATE -Wno-maybe-uninitialized)
-    endif()
     target_link_options(${name} PUBLIC "$<BUILD_INTERFACE:-fsanitize=${PANNIER_SANITIZE}>")
   endif()
 endfunction()

@@ -17,8 +17,8 @@ Status& Status::operator=(const Status& other) {
 void Status::Delete::operator()(Failure* failure) const noexcept { delete failure; }
 
 const std::string& Status::message() const {
-  static const std::string kNone;
-  return ok() ? kNone : failure_->message;
+  static const std::string none;
+  return ok() ? none : failure_->message;
 }
 
 Status Status::WithContext(const std::string& context) && {

@@ -370,7 +370,8 @@ TEST_CASE("Mach-O: a trie of any kind gets the symbol, with fixups and without")
             CHECK(macho::FindInTrie(trie, "___tvm_dev_m").empty());
             // What lay behind the trie is where the load commands say.
             const macho::Header header = *macho::ParseHeader(View(bundle));
-            for (const macho::Command& one : *macho::ParseCommands(View(bundle), header)) {
+            const Result<std::vector<macho::Command>> commands = macho::ParseCommands(View(bundle), header);
+            for (const macho::Command& one : *commands) {
               if (one.type != macho::kSymbolTable) continue;
               CHECK(bundle.substr(*one.bytes.Read<std::uint32_t>(16), 9) == std::string("\0_answer\0", 9));
               CHECK(*one.bytes.Read<std::uint32_t>(8) % 8 == 0);
