@@ -1,8 +1,12 @@
 // Subcommands and options, as CLI11 has them.
 #include "embedder/command_line.h"
 
-#include <map>
 #include <string>
+#include <utility>
+#include <vector>
+
+#include "embedder/near_miss.h"
+#include "src/text.h"
 
 namespace pannier {
 namespace {
@@ -22,9 +26,28 @@ void AddThreads(CLI::App& command, unsigned& threads) {
       ->check(CLI::Range(0U, 1024U).description(""));
 }
 
+// One of a few words. CLI11's own transformers tell users of the numbers behind them.
+template <typename Enum>
+CLI::Option* AddChoice(CLI::App& command, const char* name, Enum& field, const std::vector<std::pair<std::string, Enum>>& choices,
+                       const char* what) {
+  std::vector<std::string> words;
+  std::string type;
+  for (const auto& [word, value] : choices) {
+    words.push_back(word);
+    type += StrCat(type.empty() ? "" : "|", word);
+  }
+  const auto to_number = [choices, words, type](std::string& text) -> std::string {
+    for (const auto& [word, value] : choices) {
+      if (word != text) continue;
+      text = std::to_string(static_cast<int>(value));
+      return "";
+    }
+    return StrCat("found ", Printable(text), ", expected ", type, DidYouMean(text, words));
+  };
+  return command.add_option(name, field, what)->type_name(type)->transform(CLI::Validator(to_number, ""));
+}
+
 void AddEmbed(CLI::App& app, CommandLine& arguments) {
-  const std::map<std::string, CodecChoice> codecs = {
-      {"auto", CodecChoice::kAuto}, {"store", CodecChoice::kStore}, {"zstd", CodecChoice::kZstd}, {"planes", CodecChoice::kPlanes}};
   CLI::App& command = *app.add_subcommand("embed", "put graph, params and other files into a shared library");
   command.add_option("HOST", arguments.embed.host, "the library, replaced unless -o is given")->required();
   command.add_option("--graph", arguments.graph, "graph JSON")->type_name("FILE");
@@ -32,9 +55,12 @@ void AddEmbed(CLI::App& app, CommandLine& arguments) {
   command.add_option("--artifact", arguments.others, "another file, under a name (may be repeated)")->type_name("NAME=FILE");
   command.add_option("-o,--output", arguments.embed.output, "write the bundle here")->type_name("OUT");
   EncodeOptions& encode = arguments.embed.options.encode;
-  arguments.codec = command.add_option("--codec", encode.codec, "auto (default), store, zstd or planes")
-                        ->type_name("CODEC")
-                        ->transform(CLI::CheckedTransformer(codecs).description(""));
+  arguments.codec = AddChoice<CodecChoice>(command, "--codec", encode.codec,
+                                           {{"auto", CodecChoice::kAuto},
+                                            {"store", CodecChoice::kStore},
+                                            {"zstd", CodecChoice::kZstd},
+                                            {"planes", CodecChoice::kPlanes}},
+                                           "default: auto");
   command.add_option("--level", encode.level, "zstd's level, 1 to 22 (default 3)")
       ->type_name("N")
       ->check(CLI::Range(1, 22).description(""));
@@ -132,6 +158,14 @@ void AddOthers(CLI::App& app, CommandLine& arguments) {
   AddStyle(restore, arguments.style);
 }
 
+std::vector<std::string> OptionNames(const CLI::App& command) {
+  std::vector<std::string> names;
+  for (const CLI::Option* option : command.get_options()) {
+    for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
+  }
+  return names;
+}
+
 }  // namespace
 
 CommandLine::CommandLine() : app("A TVM model's graph and parameters inside its compiled library: one file to ship.", "pannier") {
@@ -140,6 +174,22 @@ CommandLine::CommandLine() : app("A TVM model's graph and parameters inside its 
   AddEmbed(app, *this);
   AddSigning(app, *this);
   AddOthers(app, *this);
+}
+
+std::string CommandLine::Complaint(const CLI::ParseError& error) const {
+  const std::vector<CLI::App*> parsed = app.get_subcommands();
+  const CLI::App& command = parsed.empty() ? app : *parsed.front();
+  for (const std::string& word : command.remaining()) {
+    if (word.size() > 1 && word[0] == '-') {
+      const std::string name = word.substr(0, word.find('='));
+      return StrCat("unknown option ", Printable(name), DidYouMean(name, OptionNames(command)));
+    }
+    if (!parsed.empty()) continue;
+    std::vector<std::string> commands;
+    for (const CLI::App* one : app.get_subcommands({})) commands.push_back(one->get_name());
+    return StrCat("unknown command ", Printable(word), DidYouMean(word, commands));
+  }
+  return error.what();
 }
 
 }  // namespace pannier

@@ -13,6 +13,9 @@ namespace pannier {
 struct CommandLine {
   CommandLine();
 
+  // Why the words that were parsed could not be understood.
+  std::string Complaint(const CLI::ParseError& error) const;
+
   CLI::App app;
   OutputStyle style;
   EmbedCommand embed;

@@ -94,7 +94,7 @@ int Main(std::vector<std::string> words) {
   } catch (const CLI::Success& success) {
     return ExitStatus(app.exit(success));
   } catch (const CLI::ParseError& error) {
-    fmt::print(stderr, "pannier: {}; see `pannier --help`\n", error.what());
+    fmt::print(stderr, "pannier: {}; see `pannier --help`\n", arguments.Complaint(error));
     return kExitRefused;
   }
   return ExitStatus(Run(arguments));
