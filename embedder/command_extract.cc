@@ -4,9 +4,11 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <set>
+#include <vector>
 
 #include "embedder/artifact_stream.h"
 #include "embedder/commands.h"
+#include "embedder/near_miss.h"
 #include "embedder/opened_bundle.h"
 #include "embedder/output_file.h"
 #include "embedder/system.h"
@@ -44,10 +46,14 @@ Result<std::vector<std::uint32_t>> SelectArtifacts(const ExtractCommand& command
       selected.push_back(*index);
       continue;
     }
+    std::vector<std::string> names;
     std::string known;
-    for (std::uint32_t i = 0; i < reader.artifact_count(); ++i)
-      known += StrCat(known.empty() ? "" : ", ", "\"", Printable(ToText(reader.artifact(i).name())), "\"");
-    return {ErrorCode::kNotFound, StrCat("no artifact \"", Printable(name), "\"; it has ", known.empty() ? "none" : known)};
+    for (std::uint32_t i = 0; i < reader.artifact_count(); ++i) {
+      names.emplace_back(ToText(reader.artifact(i).name()));
+      known += StrCat(known.empty() ? "" : ", ", "\"", Printable(names.back()), "\"");
+    }
+    return {ErrorCode::kNotFound, StrCat("no artifact \"", Printable(name), "\"", DidYouMean(name, names, "\""), "; it has ",
+                                         known.empty() ? "none" : known)};
   }
   for (std::uint32_t i = 0; command.names.empty() && i < reader.artifact_count(); ++i) selected.push_back(i);
   for (const std::uint32_t i : selected) {

@@ -123,7 +123,8 @@ Status OpenFat(const HostFile& file, const EmbedOptions& options, std::size_t ar
     PANNIER_CHECK_OK(
         OpenPart({name, i, slice.offset, nullptr, {}}, library, options, artifacts, parts).WithContext(StrCat("slice ", name)));
   }
-  if (parts.empty()) return {ErrorCode::kNotFound, StrCat("found no slice ", Printable(options.arch))};
+  if (parts.empty())
+    return {ErrorCode::kNotFound, StrCat("found no slice ", Printable(options.arch), DidYouMeanSlice(options.arch, fat.file))};
   std::stable_sort(parts.begin(), parts.end(), [](const Part& a, const Part& b) { return a.offset < b.offset; });
   return {};
 }

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "embedder/fat_layout.h"
+#include "embedder/near_miss.h"
 #include "embedder/restore.h"
 #include "src/sha256.h"
 #include "src/text.h"
@@ -158,6 +159,12 @@ Result<VerifyReport> VerifyFatImages(const FatBundle& bundle, unsigned threads) 
   return report;
 }
 
+std::string DidYouMeanSlice(std::string_view arch, const macho::FatFile& fat) {
+  std::vector<std::string> names;
+  for (const macho::Slice& slice : fat.slices) names.push_back(NameOf(slice));
+  return DidYouMean(arch, names);
+}
+
 Status RestoreFat(const FileSource& source, std::string_view arch, OutputFile& out) {
   PANNIER_TRY(const FatBundle bundle, FatBundle::Open(source.fd(), source.size()));
   PANNIER_TRY(const Original original, FindOriginal(bundle));
@@ -172,7 +179,9 @@ Status RestoreFat(const FileSource& source, std::string_view arch, OutputFile& o
     all = all && (is_chosen || !bundle.bundles[i]);
     sizes.push_back(restores[i] ? original.fat.slices[i].size : bundle.fat.slices[i].size);
   }
-  if (!found) return {ErrorCode::kNotFound, StrCat("no slice ", Printable(arch), " that carries a payload")};
+  if (!found)
+    return {ErrorCode::kNotFound,
+            StrCat("no slice ", Printable(arch), " that carries a payload", DidYouMeanSlice(arch, bundle.fat))};
   FatLayout layout = {original.fat.slices, original.record->file_size()};
   if (!all) {
     PANNIER_TRY(layout, LayOutSlices(original.fat, sizes));

@@ -33,6 +33,9 @@ Result<VerifyReport> VerifyFat(const FatBundle& bundle, unsigned threads);
 // The image of each slice that is a bundle.
 Result<VerifyReport> VerifyFatImages(const FatBundle& bundle, unsigned threads);
 
+// For the end of a message about a slice that is not there: near_miss.h.
+std::string DidYouMeanSlice(std::string_view arch, const macho::FatFile& fat);
+
 // The fat file as it was; or, with `arch`, with that slice alone as it was.
 Status RestoreFat(const FileSource& source, std::string_view arch, OutputFile& out);
 

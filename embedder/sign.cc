@@ -81,7 +81,7 @@ Result<std::vector<Range>> BundlesIn(const FileSource& source, std::string_view 
       ranges.push_back({slice.offset, slice.size});
   }
   if (ranges.empty() && !arch.empty())
-    return {ErrorCode::kNotFound, StrCat("no slice ", Printable(arch), " that carries a payload")};
+    return {ErrorCode::kNotFound, StrCat("no slice ", Printable(arch), " that carries a payload", DidYouMeanSlice(arch, fat.fat))};
   if (ranges.empty()) return NoPayload();
   return ranges;
 }
