@@ -122,12 +122,58 @@ void AddSigning(CLI::App& app, CommandLine& arguments) {
   AddStyle(attach, arguments.style);
 }
 
-void AddOthers(CLI::App& app, CommandLine& arguments) {
+void AddColor(CLI::App& command, ColorChoice& color) {
+  AddChoice<ColorChoice>(command, "--color", color,
+                         {{"auto", ColorChoice::kAuto}, {"always", ColorChoice::kAlways}, {"never", ColorChoice::kNever}},
+                         "default: auto, on a terminal unless NO_COLOR is set");
+}
+
+CLI::Option* AddCheckedKeys(CLI::App& command, std::vector<std::string>& keys) {
+  return command.add_option("--key", keys, "a public key to check signatures with (may be repeated)")->type_name("PUB.pem");
+}
+
+void AddLooking(CLI::App& app, CommandLine& arguments) {
   CLI::App& inspect = *app.add_subcommand("inspect", "show what is inside");
-  inspect.add_option("BUNDLE", arguments.bundle)->required();
-  AddArch(inspect, arguments.arch, "the slice of a fat file to show");
+  inspect.add_option("BUNDLE", arguments.inspect.bundle)->required();
+  AddChoice<TensorOrder>(inspect, "--sort", arguments.inspect.order,
+                         {{"file", TensorOrder::kFile},
+                          {"name", TensorOrder::kName},
+                          {"dtype", TensorOrder::kDtype},
+                          {"size", TensorOrder::kBytes},
+                          {"stored", TensorOrder::kStored},
+                          {"ratio", TensorOrder::kRatio}},
+                         "the order of tensors: default file; by numbers, the largest first");
+  inspect.add_option("--filter", arguments.inspect.filters, "only tensors whose names match (*, ?, [a-z]; may be repeated)")
+      ->type_name("GLOB");
+  inspect
+      .add_option("--top", arguments.inspect.top,
+                  "so many rows of functions and tensors; 0: all (default: all, on a terminal 10 and 50)")
+      ->type_name("N");
+  AddCheckedKeys(inspect, arguments.inspect.keys);
+  AddArch(inspect, arguments.inspect.arch, "the slice of a fat file to show");
+  AddColor(inspect, arguments.inspect.color);
   AddStyle(inspect, arguments.style);
 
+  CLI::App& view = *app.add_subcommand("view", "make a page to look at: graph, tensors, where the bytes are");
+  view.add_option("BUNDLE", arguments.view.bundle)->required();
+  view.add_option("-o,--output", arguments.view.output, "the page; - is stdout")->type_name("REPORT.html")->required();
+  view.add_flag("--no-statistics", arguments.view.no_statistics, "do not read the values of tensors");
+  AddCheckedKeys(view, arguments.view.keys);
+  AddThreads(view, arguments.view.threads);
+  AddArch(view, arguments.view.arch, "the slice of a fat file to show");
+  AddStyle(view, arguments.style);
+
+  CLI::App& diff = *app.add_subcommand("diff", "show what differs between two bundles; exit status 1 when something does");
+  diff.add_option("A", arguments.diff.a, "a bundle")->required();
+  diff.add_option("B", arguments.diff.b, "another one")->required();
+  diff.add_option("--html", arguments.diff.html, "also write a page; - is stdout, instead of the text")->type_name("REPORT.html");
+  AddThreads(diff, arguments.diff.threads);
+  AddArch(diff, arguments.diff.arch, "the slice of fat files to compare");
+  AddColor(diff, arguments.diff.color);
+  AddStyle(diff, arguments.style);
+}
+
+void AddOthers(CLI::App& app, CommandLine& arguments) {
   CLI::App& extract = *app.add_subcommand("extract", "write artifacts as files, byte for byte");
   extract.add_option("BUNDLE", arguments.extract.bundle)->required();
   extract.add_option("NAME", arguments.extract.names, "artifacts (default: all)");
@@ -173,6 +219,7 @@ CommandLine::CommandLine() : app("A TVM model's graph and parameters inside its 
   app.require_subcommand(1);
   AddEmbed(app, *this);
   AddSigning(app, *this);
+  AddLooking(app, *this);
   AddOthers(app, *this);
 }
 

@@ -22,6 +22,9 @@ struct CommandLine {
   std::string graph;
   std::string params;
   std::vector<std::string> others;
+  InspectCommand inspect;
+  ViewCommand view;
+  DiffCommand diff;
   ExtractCommand extract;
   VerifyCommand verify;
   SignCommand sign;

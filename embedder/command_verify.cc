@@ -8,6 +8,7 @@
 #include "embedder/detached_signature.h"
 #include "embedder/fat_bundle.h"
 #include "embedder/opened_bundle.h"
+#include "embedder/read_keys.h"
 #include "embedder/small_file.h"
 #include "embedder/system.h"
 #include "embedder/terminal.h"
@@ -34,16 +35,6 @@ struct CheckedBundle {
   VerifyReport report;
   std::vector<CheckedSignature> signatures;
 };
-
-Result<std::vector<PublicKey>> ReadKeys(const std::vector<std::string>& paths) {
-  std::vector<PublicKey> keys;
-  for (const std::string& path : paths) {
-    PANNIER_TRY(const std::string pem, ReadSmallFile(path));
-    PANNIER_TRY(PublicKey key, PublicKey::FromPem(pem).WithContext(Printable(path)));
-    keys.push_back(std::move(key));
-  }
-  return keys;
-}
 
 // A detached signature, checked.
 struct Detached {

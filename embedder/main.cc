@@ -64,7 +64,9 @@ Result<int> Run(CommandLine& arguments) {
     PANNIER_CHECK_OK(SetFactory(arguments, arguments.embed.options));
     return RunEmbed(arguments.embed, arguments.style);
   }
-  if (app.got_subcommand("inspect")) return RunInspect(arguments.bundle, arguments.arch, arguments.style);
+  if (app.got_subcommand("inspect")) return RunInspect(arguments.inspect, arguments.style);
+  if (app.got_subcommand("view")) return RunView(arguments.view, arguments.style);
+  if (app.got_subcommand("diff")) return RunDiff(arguments.diff, arguments.style);
   if (app.got_subcommand("extract")) return RunExtract(arguments.extract, arguments.style);
   if (app.got_subcommand("verify")) return RunVerify(arguments.verify, arguments.style);
   if (app.got_subcommand("sign")) return RunSign(arguments.sign, arguments.style);
