@@ -1,0 +1,399 @@
+// The graph's section: what is shown of it, the mouse and the keyboard on it, search, a node's details, the small map.
+"use strict";
+
+class GraphModel {
+  constructor(graph) {
+    this.nodes = graph.nodes;
+    this.layouts = {collapsed: packLayout(graph.layouts.collapsed), expanded: packLayout(graph.layouts.expanded)};
+    graph.layouts = null;
+    this.open = new Set();  // function nodes whose parameters are shown
+    this.consumers = this.nodes.map(() => []);
+    this.members = this.nodes.map(() => []);
+    this.nodes.forEach((node, index) => {
+      node.category = categoryOf(node);
+      for (const input of new Set(node.inputs)) this.consumers[input]?.push(index);
+      if (node.group !== null && node.kind === "param") this.members[node.group]?.push(index);
+    });
+    this.groups = this.nodes.flatMap((_, index) => (this.members[index].length > 0 ? [index] : []));
+    this.heads = new Set(graph.heads);
+  }
+
+  get layout() {
+    return this.open.size === 0 ? this.layouts.collapsed : this.layouts.expanded;
+  }
+
+  // In the expanded layout, only parameters are ever left out: without the others, edges would lead nowhere.
+  shows(index) {
+    if (!this.layout.row.has(index)) return false;
+    const {kind, group} = this.nodes[index];
+    return kind !== "param" || group === null || this.open.has(group) || this.consumers[index].some((user) => this.open.has(user));
+  }
+
+  // opens what hides a node
+  uncover(index) {
+    if (this.shows(index)) return;
+    const {group} = this.nodes[index];
+    if (group !== null && this.members[group].length > 0) this.open.add(group);
+    if (!this.shows(index)) this.groups.forEach((other) => this.open.add(other));
+    if (!this.shows(index)) this.open.add(index);
+  }
+
+  step(index, direction, centreOf) {
+    const at = centreOf(index);
+    const {from, to, node} = this.layout;
+    const candidates = [];
+    if (direction === "up" || direction === "down") {
+      const [here, there] = direction === "up" ? [to, from] : [from, to];
+      for (let edge = 0; edge < from.length; ++edge) if (here[edge] === index && this.shows(there[edge])) candidates.push(there[edge]);
+    } else {
+      const side = direction === "left" ? -1 : 1;
+      for (const other of node) {
+        const there = other !== index && this.shows(other) ? centreOf(other) : null;
+        if (there !== null && Math.abs(there.y - at.y) < 20 && (there.x - at.x) * side > 0) candidates.push(other);
+      }
+    }
+    const distance = (other) => Math.abs(centreOf(other).x - at.x);
+    return candidates.reduce((best, next) => (best === null || distance(next) < distance(best) ? next : best), null);
+  }
+}
+
+const labelOf = (node) => shown(node.kind === "function" || node.kind === "nop" ? node.operator : node.name);
+const outputText = (node) => node.outputs.map((output) => `${output.dtype} ${shapeText(output.shape)}`).join(", ");
+
+class GraphSection {
+  constructor(section, graph) {
+    this.model = new GraphModel(graph);
+    this.selected = null;
+    this.fitted = new Map();
+    this.live = make("p", {class: "hidden", "aria-live": "polite"});
+    this.hover = make("div", {class: "hover", "aria-hidden": "true"});
+    this.surface = make("canvas", {id: "graph-canvas", tabindex: 0, role: "application", "aria-label": "Graph", "aria-describedby": "graph-help"});
+    this.small = make("canvas", {class: "minimap", "aria-hidden": "true"});
+    this.details = make("div", {id: "node-details"});
+    this.view = new GraphCanvas(this.surface, this.scene(), () => this.drawSmall());
+    this.search = new NodeSearch(this.model.nodes, (index) => this.choose(index));
+    section.append(this.toolbar(), make("div", {class: "graph"}, make("div", {class: "stage"}, this.surface, this.hover, this.small),
+                                        make("div", {class: "side"}, this.search.element, this.details)),
+                   this.legend(), this.help(), this.live);
+    if (graph.layout_note) section.append(make("p", {class: "note"}, graph.layout_note));
+    this.showDetails();
+    this.listen();
+  }
+
+  scene() {
+    const {model} = this;
+    const self = this;
+    return {
+      get layout() { return model.layout; },
+      get selected() { return self.selected; },
+      nodes: model.nodes,
+      palette: readPalette(),
+      shows: (index) => model.shows(index),
+      label: (index, context, width) => this.fit(index, context, width),
+      detail: (index) => model.nodes[index].outputs.length === 0 ? "" :
+        `${shapeText(model.nodes[index].outputs[0].shape)} ${model.nodes[index].outputs[0].dtype}`.slice(0, 40),
+      badge: (index) => (model.members[index].length === 0 || model.open.has(index) ? "" : `+${model.members[index].length}`),
+    };
+  }
+
+  fit(index, context, width) {
+    if (!this.fitted.has(index)) {
+      let text = labelOf(this.model.nodes[index]).slice(0, 60);
+      const whole = text;
+      while (text.length > 1 && context.measureText(text + "…").width > width) text = text.slice(0, -1);
+      this.fitted.set(index, context.measureText(whole).width <= width ? whole : text + "…");
+    }
+    return this.fitted.get(index);
+  }
+
+  toolbar() {
+    this.expand = button("Expand all groups", () => this.setAll(this.model.open.size < this.model.groups.length));
+    this.expand.hidden = this.model.groups.length === 0;
+    this.single = button("", () => this.toggleGroup(this.selected), {hidden: true});
+    const zoom = (text, label, factor) => button(text, () => this.view.zoom(factor), {"aria-label": label, title: label});
+    return make("div", {class: "tools"}, this.expand, this.single, make("span", {class: "gap"}),
+                zoom("+", "Zoom in", 1.3), zoom("−", "Zoom out", 1 / 1.3), button("Fit", () => this.view.fit(), {title: "Fit the graph: key 0"}));
+  }
+
+  legend() {
+    const kinds = [...CATEGORIES.map(([key, text]) => [key, text]), ["other", "Other function"], ["input", "Input"], ["param", "Parameter"]];
+    const present = new Set(this.model.nodes.map((node) => node.category));
+    const items = kinds.filter(([key]) => present.has(key)).map(([key, text]) => make("li", null, make("i", {class: `swatch node-${key}`}), text));
+    return make("ul", {class: "legend", "aria-label": "Colours of the graph"}, items);
+  }
+
+  help() {
+    return make("p", {id: "graph-help", class: "muted help"}, "Drag to move; click the graph, then turn the wheel to zoom at the pointer (Ctrl and " +
+      "wheel without a click). Keys: arrows walk along edges and to neighbours, Enter shows or hides a group's parameters, + − 0 zoom.");
+  }
+
+  listen() {
+    const pointers = new Map();
+    const {surface, view} = this;
+    let travelled = 0;
+    const local = (event) => [event.clientX - surface.getBoundingClientRect().left, event.clientY - surface.getBoundingClientRect().top];
+    surface.addEventListener("pointerdown", (event) => {
+      surface.setPointerCapture(event.pointerId);
+      if (pointers.size === 0) travelled = 0;
+      pointers.set(event.pointerId, local(event));
+    });
+    surface.addEventListener("pointermove", (event) => {
+      const here = local(event);
+      const before = pointers.get(event.pointerId);
+      if (before === undefined) return this.hovers(view.hit(...here));
+      travelled += Math.hypot(here[0] - before[0], here[1] - before[1]);
+      if (travelled > 4) this.drag(pointers, event.pointerId, before, here);
+      pointers.set(event.pointerId, here);
+    });
+    surface.addEventListener("pointerup", (event) => {
+      if (pointers.delete(event.pointerId) && pointers.size === 0 && travelled <= 4) this.choose(view.hit(...local(event)), false);
+    });
+    surface.addEventListener("pointercancel", (event) => pointers.delete(event.pointerId));
+    surface.addEventListener("pointerleave", () => this.hovers(null));
+    surface.addEventListener("wheel", (event) => this.wheel(event, local(event)), {passive: false});
+    surface.addEventListener("keydown", (event) => this.key(event));
+    this.small.addEventListener("pointerdown", (event) => this.jump(event));
+    this.small.addEventListener("pointermove", (event) => event.buttons === 1 && this.jump(event));
+  }
+
+  drag(pointers, id, before, here) {
+    const other = [...pointers].find(([key]) => key !== id)?.[1];
+    if (other === undefined) return this.view.pan(here[0] - before[0], here[1] - before[1]);
+    const apart = (point) => Math.max(1, Math.hypot(point[0] - other[0], point[1] - other[1]));
+    this.view.zoom(apart(here) / apart(before), (here[0] + other[0]) / 2, (here[1] + other[1]) / 2);
+  }
+
+  // Without focus the wheel is the page's: who scrolls past the graph must get past it.
+  wheel(event, [x, y]) {
+    if (document.activeElement !== this.surface && !event.ctrlKey && !event.metaKey) return;
+    event.preventDefault();
+    const lines = event.deltaMode === 0 ? event.deltaY / 100 : event.deltaY / 3;
+    this.view.zoom(Math.pow(1.2, -Math.max(-3, Math.min(3, event.ctrlKey ? lines * 3 : lines))), x, y);
+  }
+
+  key(event) {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    const step = {ArrowUp: "up", ArrowDown: "down", ArrowLeft: "left", ArrowRight: "right"}[event.key];
+    if (step) this.walk(step);
+    else if (event.key === "Enter" && this.selected !== null) this.toggleGroup(this.groupOf(this.selected));
+    else if (event.key === "+" || event.key === "=") this.view.zoom(1.3);
+    else if (event.key === "-") this.view.zoom(1 / 1.3);
+    else if (event.key === "0") this.view.fit();
+    else if (event.key === "Escape") this.choose(null);
+    else return;
+    event.preventDefault();
+  }
+
+  walk(direction) {
+    if (this.selected === null) return this.choose(this.model.layout.node[this.view.topRow()]);
+    const next = this.model.step(this.selected, direction, (index) => this.view.centreOf(index));
+    if (next !== null) return this.choose(next);
+    const nothing = {up: "No producer above", down: "No consumer below", left: "Nothing to the left", right: "Nothing to the right"};
+    this.live.textContent = nothing[direction] + ".";
+  }
+
+  hovers(index) {
+    this.surface.style.cursor = index === null ? "" : "pointer";
+    this.hover.hidden = index === null;
+    if (index !== null) this.hover.replaceChildren(named(labelOf(this.model.nodes[index])), " ", outputText(this.model.nodes[index]).slice(0, 60));
+  }
+
+  choose(index, moves = true) {
+    this.selected = index;
+    if (index !== null) this.inPlace(() => this.model.uncover(index));
+    if (index !== null && moves) this.view.bringIn(index);
+    this.live.textContent = index === null ? "" : this.describe(index);
+    this.refresh();
+  }
+
+  refresh() {
+    this.showDetails();
+    this.view.invalidate();
+    this.expand.textContent = this.model.open.size < this.model.groups.length ? "Expand all groups" : "Collapse all groups";
+    const group = this.selected === null ? null : this.groupOf(this.selected);
+    this.single.hidden = group === null;
+    if (group !== null) this.single.textContent = this.groupText(group);
+  }
+
+  groupText(group) {
+    return `${this.model.open.has(group) ? "Hide" : "Show"} ${plural(this.model.members[group].length, "parameter")} of this group`;
+  }
+
+  groupOf(index) {
+    if (this.model.members[index].length > 0) return index;
+    const {group} = this.model.nodes[index];
+    return group !== null && this.model.members[group].length > 0 ? group : null;
+  }
+
+  setAll(open) {
+    this.inPlace(() => {
+      this.model.open.clear();
+      if (open) this.model.groups.forEach((group) => this.model.open.add(group));
+    });
+  }
+
+  toggleGroup(index) {
+    const group = index === null ? null : this.groupOf(index);
+    if (group === null) return;
+    this.inPlace(() => {
+      if (!this.model.open.delete(group)) this.model.open.add(group);
+    });
+    this.live.textContent = `${plural(this.model.members[group].length, "parameter")} ${this.model.open.has(group) ? "shown" : "hidden"}.`;
+  }
+
+  // Whatever changes what is shown: the selected node, or the one in the middle, stays where it is on the screen.
+  inPlace(change) {
+    const {view} = this;
+    const before = this.model.layout;
+    const isSeen = this.selected !== null && view.onScreen(this.selected) !== null;
+    const anchor = isSeen ? this.selected : view.nearestTo(view.width / 2, view.height / 2)?.index ?? null;
+    const at = anchor === null ? null : view.onScreen(anchor);
+    change();
+    if (this.selected !== null && !this.model.shows(this.selected)) this.selected = this.model.nodes[this.selected].group;
+    if (at !== null && this.model.layout !== before) view.place(this.model.shows(anchor) ? anchor : this.selected, at.x, at.y);
+    this.refresh();
+  }
+
+  describe(index) {
+    const node = this.model.nodes[index];
+    const hidden = this.model.members[index].length;
+    return [isolated(labelOf(node)), node.kind, `output ${outputText(node)}`, plural(node.inputs.length, "input"),
+            plural(this.model.consumers[index].length, "consumer"), ...(this.model.heads.has(index) ? ["an output of the graph"] : []),
+            ...(hidden > 0 ? [`${plural(hidden, "parameter")} ${this.model.open.has(index) ? "shown" : "hidden"}`] : [])].join(", ");
+  }
+
+  showDetails() {
+    if (this.selected === null) {
+      const {nodes, groups} = this.model;
+      this.details.replaceChildren(make("p", {class: "muted"}, `${plural(nodes.length, "node")}, ${plural(groups.length, "group")} with ` +
+        "parameters. Choose a node in the graph or in the list."));
+      return;
+    }
+    const node = this.model.nodes[this.selected];
+    const nodeLink = (index) => link(named(labelOf(this.model.nodes[index])), () => this.choose(index));
+    const users = this.model.consumers[this.selected];
+    const attributes = Object.entries(node.attributes);
+    this.details.replaceChildren(make("h3", null, named(labelOf(node))), facts([
+      ["Name", named(node.name)],
+      ["Kind", node.kind + (this.model.heads.has(this.selected) ? ", output of the graph" : "")],
+      ["Operator", node.kind === "function" ? named(node.operator) : null],
+      ["Function", node.function === null ? null : goLink("code", node.function, named(node.function))],
+      ["Size in the library", node.function === null ? null : node.function_bytes === null ? "not known" : size(node.function_bytes)],
+      ["Outputs", node.outputs.length === 0 ? null : make("ul", {class: "plain"}, node.outputs.map((output) => this.outputOf(output)))],
+      ["Tensor", node.tensor === null ? null : goLink("tensor", node.tensor, named(report.tensors[node.tensor].name))],
+      ["Inputs", node.inputs.length === 0 ? null : some(node.inputs, nodeLink)],
+      ["Consumers", users.length === 0 ? null : some(users, nodeLink)],
+      ["Attributes", attributes.length === 0 ? null : some(attributes, ([key, value]) => [named(key), ": ", named(value)])],
+    ]));
+  }
+
+  outputOf({dtype, shape, storage, bytes}) {
+    return make("li", null, make("bdi", null, `${shapeText(shape)} ${dtype}`), bytes === null ? null : [", ", size(bytes)],
+                storage === null ? null : `, storage ${storage}`);
+  }
+
+  smallScale() {
+    const {width, height} = this.model.layout;
+    const room = Math.min(150 / width, 150 / height);
+    return {x: Math.max(room, 36 / width), y: Math.max(room, 36 / height)};  // a long graph is drawn wider than it is
+  }
+
+  drawSmall() {
+    const {view, small, model} = this;
+    const {camera} = view;
+    const {layout} = model;
+    small.hidden = layout.width * camera.scale <= view.width && layout.height * camera.scale <= view.height;
+    if (small.hidden) return;
+    const scale = this.smallScale();
+    const context = small.getContext("2d");
+    small.width = Math.ceil(layout.width * scale.x);
+    small.height = Math.ceil(layout.height * scale.y);
+    const {palette} = view.scene;
+    for (let row = 0; row < layout.node.length; ++row) {
+      if (!model.shows(layout.node[row])) continue;
+      const [x0, y0, x1] = layout.box.subarray(row * 4, row * 4 + 3);
+      context.fillStyle = palette["node-" + model.nodes[layout.node[row]].category];
+      context.fillRect(x0 * scale.x, y0 * scale.y, Math.max(1.5, (x1 - x0) * scale.x), 1.5);
+    }
+    context.strokeStyle = palette.accent;
+    context.lineWidth = 2;
+    context.strokeRect(-camera.x / camera.scale * scale.x, -camera.y / camera.scale * scale.y,
+                       view.width / camera.scale * scale.x, Math.max(3, view.height / camera.scale * scale.y));
+  }
+
+  jump(event) {
+    const box = this.small.getBoundingClientRect();
+    const scale = this.smallScale();
+    const {view} = this;
+    view.camera.x = view.width / 2 - (event.clientX - box.left - 1) / scale.x * view.camera.scale;
+    view.camera.y = view.height / 2 - (event.clientY - box.top - 1) / scale.y * view.camera.scale;
+    view.invalidate();
+  }
+}
+
+const LISTED = 200;
+
+class NodeSearch {
+  constructor(nodes, choose) {
+    Object.assign(this, {nodes, choose, found: [], active: 0});
+    this.texts = nodes.map((node) => `${node.name}\n${node.operator}`.toLowerCase());
+    this.list = make("ul", {id: "node-list", role: "listbox", "aria-label": "Nodes", onclick: (event) => this.pick(event)});
+    this.input = make("input", {type: "search", id: "node-search", role: "combobox", "aria-expanded": "true", "aria-controls": "node-list",
+                                "aria-autocomplete": "list", placeholder: "Search nodes", "aria-label": "Search nodes", autocomplete: "off",
+                                oninput: () => this.update(), onkeydown: (event) => this.key(event)});
+    this.state = make("p", {class: "muted", role: "status"});
+    this.element = make("div", {class: "search"}, this.input, this.state, this.list);
+    this.update();
+  }
+
+  update() {
+    const text = this.input.value.trim().toLowerCase();
+    this.found = [];
+    this.texts.forEach((name, index) => name.includes(text) && this.found.push(index));
+    this.active = 0;
+    const listed = Math.min(this.found.length, LISTED);
+    this.state.textContent = plural(this.found.length, "node") + (listed < this.found.length ? `, the first ${listed} are listed` : "");
+    this.list.replaceChildren(...this.found.slice(0, LISTED).map((index, at) => make("li", {role: "option", id: `node-option-${at}`, "data-at": at},
+      make("i", {class: `swatch node-${this.nodes[index].category}`}), named(labelOf(this.nodes[index])),
+      make("span", {class: "muted"}, " ", this.nodes[index].kind === "function" ? named(this.nodes[index].name) : this.nodes[index].kind))));
+    this.mark();
+  }
+
+  mark() {
+    [...this.list.children].forEach((option, at) => option.setAttribute("aria-selected", String(at === this.active)));
+    const option = this.list.children[this.active];
+    if (option) this.input.setAttribute("aria-activedescendant", option.id);
+    else this.input.removeAttribute("aria-activedescendant");
+    if (option && document.activeElement === this.input) option.scrollIntoView({block: "nearest"});
+  }
+
+  pick(event) {
+    const option = event.target.closest("[role=option]");
+    if (option === null) return;
+    this.active = Number(option.dataset.at);
+    this.mark();
+    this.choose(this.found[this.active]);
+  }
+
+  key(event) {
+    const by = {ArrowDown: 1, ArrowUp: -1}[event.key];
+    if (by) this.active = Math.max(0, Math.min(this.list.children.length - 1, this.active + by));
+    else if (event.key === "Enter" && this.found.length > 0) this.choose(this.found[this.active]);
+    else return;
+    this.mark();
+    event.preventDefault();
+  }
+}
+
+function showGraph(section) {
+  if (report.graph === null || report.graph.nodes.length === 0) {
+    section.append(make("p", {class: "muted"}, "No graph in this bundle."));
+    return null;
+  }
+  const graph = new GraphSection(section, report.graph);
+  go.node = (index) => {
+    graph.choose(index);
+    reveal("graph", graph.surface);
+  };
+  return graph;
+}

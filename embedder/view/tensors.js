@@ -1,0 +1,100 @@
+// The tensors' table: what each holds, how its values are spread, and a warning where they are no numbers.
+"use strict";
+
+const least = (number) => number ?? -Infinity;
+const zeroShare = (tensor) => (tensor.statistics === null ? -1 : ratio(tensor.statistics.zeros, tensor.statistics.elements));
+const isOdd = (tensor) => tensor.statistics !== null && tensor.statistics.nan + tensor.statistics.infinite > 0;
+
+function warningOf({nan, infinite}) {
+  const words = [...(nan > 0 ? [`${count(nan)} NaN`] : []), ...(infinite > 0 ? [`${count(infinite)} infinite`] : [])].join(", ");
+  return make("strong", {class: "warn"}, make("span", {"aria-hidden": "true"}, "⚠ "), words);
+}
+
+function barsPath(counts, width, height) {
+  const most = Math.max(...counts, 1);
+  const step = width / counts.length;
+  return counts.map((value, at) => {
+    const high = value === 0 ? 0 : Math.max(1, height * value / most);
+    return high === 0 ? "" : `M${(at * step).toFixed(2)} ${height}v${(-high).toFixed(2)}h${Math.max(0.5, step * 0.88).toFixed(2)}v${high.toFixed(2)}z`;
+  }).join("");
+}
+
+function smallHistogram({counts}) {
+  return svg("svg", {viewBox: "0 0 100 20", class: "spark", "aria-hidden": "true"}, svg("path", {d: barsPath(counts, 100, 20), class: "bars"}));
+}
+
+function histogramWords({counts, low, high}) {
+  const all = counts.reduce((sum, value) => sum + value, 0);
+  const at = counts.indexOf(Math.max(...counts));
+  const step = (high - low) / counts.length;
+  return `${plural(all, "value")} in ${counts.length} equal ranges from ${real(low)} to ${real(high)}; the fullest, ${real(low + at * step)} to ` +
+    `${real(low + (at + 1) * step)}, holds ${percent(ratio(counts[at], all))}.`;
+}
+
+function histogram(statistics) {
+  const {counts, low, high} = statistics;
+  if (counts.length === 0) return make("p", {class: "muted"}, "No histogram: no finite values.");
+  const words = histogramWords(statistics);
+  const [width, height] = [600, 130];
+  const picture = svg("svg", {viewBox: `-8 -6 ${width + 16} ${height + 32}`, role: "img", "aria-label": words, class: "histogram"},
+                      svg("path", {d: barsPath(counts, width, height), class: "bars"}),
+                      svg("path", {d: `M0 ${height + 0.5}H${width}`, class: "axis"}),
+                      svg("text", {x: 0, y: height + 18}, real(low)), svg("text", {x: width, y: height + 18, class: "end"}, real(high)));
+  if (low < 0 && high > 0) {
+    const zero = width * -low / (high - low);
+    picture.append(svg("path", {d: `M${zero} ${height}v6`, class: "axis"}));
+    if (zero > 60 && zero < width - 60) picture.append(svg("text", {x: zero, y: height + 18, class: "middle"}, "0"));
+  }
+  return make("figure", null, picture, make("figcaption", {class: "muted"}, words));
+}
+
+function tensorDetail(row) {
+  const {tensor, index} = row;
+  const {statistics} = tensor;
+  const node = nodeOfTensor(index);
+  const pairs = [["Name", named(tensor.name)], ["Values", `${tensor.dtype} ${shapeText(tensor.shape)}`],
+                 ["Stored", [size(tensor.stored_bytes), ` of `, size(tensor.bytes), `, ${shown(tensor.codec)}`]],
+                 ["In the graph", node === null ? null : goLink("node", node, named(report.graph.nodes[node].name))]];
+  if (statistics === null) return make("div", {class: "opened"}, facts(pairs), make("p", {class: "muted"}, "No statistics for this tensor."));
+  pairs.push(["Elements", count(statistics.elements)], ["Smallest", real(statistics.min)], ["Largest", real(statistics.max)],
+             ["Mean", real(statistics.mean)], ["Zeros", `${count(statistics.zeros)}, ${percent(zeroShare(tensor))}`],
+             ["No numbers", isOdd(tensor) ? warningOf(statistics) : "none"]);
+  return make("div", {class: "opened"}, facts(pairs), histogram(statistics));
+}
+
+const STATISTIC = (title, key) => ({title, numeric: true, value: ({tensor}) => least(tensor.statistics?.[key]),
+                                    cell: ({tensor}) => real(tensor.statistics?.[key])});
+const TENSOR_COLUMNS = [
+  {title: "Name", value: ({tensor}) => tensor.name,
+   cell: ({tensor}) => [make("span", {class: "short", title: shown(tensor.name)}, named(tensor.name)),
+                        ...(isOdd(tensor) ? [" ", warningOf(tensor.statistics)] : [])]},
+  {title: "Type", value: ({tensor}) => tensor.dtype, cell: ({tensor}) => make("bdi", null, shown(tensor.dtype))},
+  {title: "Shape", value: ({tensor}) => tensor.shape.reduce((product, side) => product * side, 1), numeric: true,
+   cell: ({tensor}) => shapeText(tensor.shape)},
+  {title: "Size", numeric: true, value: ({tensor}) => tensor.bytes, cell: ({tensor}) => size(tensor.bytes)},
+  {title: "Stored", numeric: true, value: ({tensor}) => tensor.stored_bytes, cell: ({tensor}) => size(tensor.stored_bytes)},
+  {title: "Codec", value: ({tensor}) => tensor.codec, cell: ({tensor}) => shown(tensor.codec)},
+  STATISTIC("Min", "min"), STATISTIC("Max", "max"), STATISTIC("Mean", "mean"),
+  {title: "Zeros", numeric: true, value: ({tensor}) => zeroShare(tensor),
+   cell: ({tensor}) => (tensor.statistics === null ? "–" : percent(zeroShare(tensor)))},
+  {title: "Values", sorts: false,
+   cell: ({tensor}) => (tensor.statistics === null || tensor.statistics.counts.length === 0 ? "" : smallHistogram(tensor.statistics))},
+];
+
+function showTensors(section) {
+  const rows = report.tensors.map((tensor, index) => ({tensor, index}));
+  if (rows.length === 0) return section.append(make("p", {class: "muted"}, "No tensors in this bundle."));
+  const odd = rows.filter(({tensor}) => isOdd(tensor)).length;
+  const table = new PagedTable("Tensors", TENSOR_COLUMNS, rows, {
+    filter: ({tensor}) => `${tensor.name} ${tensor.dtype} ${tensor.codec}`, detail: tensorDetail,
+    opens: ({tensor}) => `Values of ${isolated(tensor.name)}`,
+    only: odd === 0 ? null : {label: `only those with NaN or infinity (${count(odd)})`, test: ({tensor}) => isOdd(tensor)},
+  });
+  section.append(table.element);
+  go.tensor = (index) => reveal("tensors", table.show(rows[index]));
+  go.oddTensors = () => {
+    table.only.checked = true;
+    table.restart();
+    reveal("tensors", table.only);
+  };
+}
