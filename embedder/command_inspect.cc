@@ -33,7 +33,9 @@ std::uint64_t Number(const Json& value) { return value.get<std::uint64_t>(); }
 std::string Size(const Json& value) { return HumanSize(Number(value)); }
 
 double RatioOf(const Json& entry) {
-  return Number(entry["bytes"]) == 0 ? 1 : static_cast<double>(Number(entry["stored_bytes"])) / static_cast<double>(Number(entry["bytes"]));
+  return Number(entry["bytes"]) == 0
+             ? 1
+             : static_cast<double>(Number(entry["stored_bytes"])) / static_cast<double>(Number(entry["bytes"]));
 }
 
 std::string Ratio(const Json& entry) { return fmt::format("{:.1f} %", 100 * RatioOf(entry)); }
@@ -60,12 +62,18 @@ void SelectTensors(const InspectCommand& command, Json& artifacts) {
   // What is large, or saves little, comes first.
   const auto is_before = [&](const Json& a, const Json& b) {
     switch (command.order) {
-      case TensorOrder::kName: return a["name"] < b["name"];
-      case TensorOrder::kDtype: return a["dtype"] < b["dtype"];
-      case TensorOrder::kBytes: return Number(a["bytes"]) > Number(b["bytes"]);
-      case TensorOrder::kStored: return Number(a["stored_bytes"]) > Number(b["stored_bytes"]);
-      case TensorOrder::kRatio: return RatioOf(a) > RatioOf(b);
-      default: return false;
+      case TensorOrder::kName:
+        return a["name"] < b["name"];
+      case TensorOrder::kDtype:
+        return a["dtype"] < b["dtype"];
+      case TensorOrder::kBytes:
+        return Number(a["bytes"]) > Number(b["bytes"]);
+      case TensorOrder::kStored:
+        return Number(a["stored_bytes"]) > Number(b["stored_bytes"]);
+      case TensorOrder::kRatio:
+        return RatioOf(a) > RatioOf(b);
+      default:
+        return false;
     }
   };
   for (Json& artifact : artifacts) {
@@ -101,17 +109,18 @@ class Printer {
 
   void PrintTitle() const {
     const std::string sizes =
-        has_digests() ? StrCat("host ", Size(json_["host_bytes"]), ", payload ", Size(json_["payload_bytes"]), " at ",
-                               Hex(Number(json_["payload_offset"])), json_["mapped"].get<bool>() ? ", mapped" : ", in the file only")
-                      : StrCat("TVM's blob of modules, ", Size(json_["payload_bytes"]), " at ", Hex(Number(json_["payload_offset"])));
+        has_digests()
+            ? StrCat("host ", Size(json_["host_bytes"]), ", payload ", Size(json_["payload_bytes"]), " at ",
+                     Hex(Number(json_["payload_offset"])), json_["mapped"].get<bool>() ? ", mapped" : ", in the file only")
+            : StrCat("TVM's blob of modules, ", Size(json_["payload_bytes"]), " at ", Hex(Number(json_["payload_offset"])));
     fmt::print("{}: {} ({})\n", display_.Styled(TextStyle::kHeading, Text(json_["bundle"])), Size(json_["bytes"]), sizes);
   }
 
   void PrintLibrary() const {
     const Json& library = json_["library"];
     static const std::map<std::string, std::string> kFormats = {{"elf", "ELF"}, {"macho", "Mach-O"}, {"pe", "PE"}};
-    Line("library", StrCat(kFormats.at(Text(library["format"])), ", ", Text(library["machine"]), ", ", Number(library["bits"]), " bits, ",
-                           Text(library["byte_order"]), "-endian"));
+    Line("library", StrCat(kFormats.at(Text(library["format"])), ", ", Text(library["machine"]), ", ", Number(library["bits"]),
+                           " bits, ", Text(library["byte_order"]), "-endian"));
     if (!library["name"].is_null()) Line("name", Text(library["name"]));
     Line("build id", Text(library["build_id"]));
     if (!library["linker"].is_null()) Line("linker", Text(library["linker"]));
@@ -134,7 +143,8 @@ class Printer {
   }
 
   void PrintPayload() const {
-    Line("made by", has_digests() ? StrCat(Text(json_["producer"]), ", format ", Text(json_["format_version"])) : Text(json_["producer"]));
+    Line("made by",
+         has_digests() ? StrCat(Text(json_["producer"]), ", format ", Text(json_["format_version"])) : Text(json_["producer"]));
     if (!has_digests()) {
       Line("digests", "no digests");
       return;
@@ -153,7 +163,8 @@ class Printer {
     for (const Json& signature : json_["signatures"]) {
       const std::string state = Text(signature["state"]);
       const TextStyle style = state == "right" ? TextStyle::kGood : (state == "wrong" ? TextStyle::kBad : TextStyle::kPlain);
-      Line("signatures", StrCat("signed by key ", Text(signature["key_id"]), ", ", state == "unchecked" ? "not checked" : state), style);
+      Line("signatures", StrCat("signed by key ", Text(signature["key_id"]), ", ", state == "unchecked" ? "not checked" : state),
+           style);
     }
   }
 
@@ -171,7 +182,8 @@ class Printer {
     }
     fmt::print("{}", table.Text(display_, 0));
     if (shown < entries.size()) {
-      const std::string text = StrCat("... and ", entries.size() - shown, " more ", what, ", ", HumanSize(rest), " (--top 0 shows all)");
+      const std::string text =
+          StrCat("... and ", entries.size() - shown, " more ", what, ", ", HumanSize(rest), " (--top 0 shows all)");
       fmt::print("{}\n", display_.Styled(TextStyle::kFaint, text));
     }
   }
@@ -183,7 +195,8 @@ class Printer {
     }
     if (exported.empty()) return;
     auto& list = exported.get_ref<Json::array_t&>();
-    std::stable_sort(list.begin(), list.end(), [](const Json& a, const Json& b) { return Number(a["bytes"]) > Number(b["bytes"]); });
+    std::stable_sort(list.begin(), list.end(),
+                     [](const Json& a, const Json& b) { return Number(a["bytes"]) > Number(b["bytes"]); });
     fmt::print("\n");
     Table table({{"EXPORTED FUNCTION"}, {"SIZE", Table::Side::kRight}, {"ADDRESS", Table::Side::kRight}});
     PrintRows(table, exported, most_.functions, "functions", [](Table& rows, const Json& function) {
@@ -202,7 +215,8 @@ class Printer {
                  {"SHA-256"}});
     for (const Json& artifact : json_["artifacts"]) {
       const std::string kind = Text(artifact["kind"]);
-      const std::string codec = artifact.contains("codec") ? Text(artifact["codec"]) : (kind == "params" ? "by tensor" : "kind " + kind);
+      const std::string codec =
+          artifact.contains("codec") ? Text(artifact["codec"]) : (kind == "params" ? "by tensor" : "kind " + kind);
       table.Add({Text(artifact["name"]), Size(artifact["bytes"]), Size(artifact["stored_bytes"]), Ratio(artifact), codec,
                  Text(artifact["section"]), artifact["sha256"].is_null() ? "not known" : Text(artifact["sha256"]).substr(0, 16)});
     }
@@ -221,8 +235,8 @@ class Printer {
                  {"RATIO", Table::Side::kRight},
                  {"CODEC"}});
     PrintRows(table, tensors, most_.tensors, "tensors", [](Table& rows, const Json& tensor) {
-      rows.Add({Text(tensor["name"]), Text(tensor["dtype"]), Shape(tensor["shape"]), Size(tensor["bytes"]), Size(tensor["stored_bytes"]),
-                Ratio(tensor), Text(tensor["codec"])});
+      rows.Add({Text(tensor["name"]), Text(tensor["dtype"]), Shape(tensor["shape"]), Size(tensor["bytes"]),
+                Size(tensor["stored_bytes"]), Ratio(tensor), Text(tensor["codec"])});
     });
   }
 
@@ -262,7 +276,8 @@ class Printer {
 Result<int> RunInspect(const InspectCommand& command, const OutputStyle& style) {
   const auto describe = [&]() -> Result<Json> {
     PANNIER_TRY(const std::vector<PublicKey> keys, ReadKeys(command.keys));
-    PANNIER_TRY(const OpenedBundle bundle, OpenedBundle::Open(command.bundle, command.arch, WithoutDigests::kRead).WithContext(Printable(command.bundle)));
+    PANNIER_TRY(const OpenedBundle bundle,
+                OpenedBundle::Open(command.bundle, command.arch, WithoutDigests::kRead).WithContext(Printable(command.bundle)));
     PANNIER_TRY(const LibraryFacts library, ReadLibraryFacts(bundle.file.bytes()).WithContext(Printable(command.bundle)));
     return Describe(bundle, command.bundle, library, keys).WithContext(Printable(command.bundle));
   };

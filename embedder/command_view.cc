@@ -47,7 +47,8 @@ Result<int> RunView(const ViewCommand& command, const OutputStyle& style) {
   } else if (!style.quiet) {
     fmt::print("{}: {}\n", Printable(command.output), HumanSize(page.size()));
     const auto graph = report->find("graph");
-    if (graph != report->end() && !(*graph)["layout_note"].is_null()) fmt::print("  {}\n", (*graph)["layout_note"].get<std::string>());
+    if (graph != report->end() && !(*graph)["layout_note"].is_null())
+      fmt::print("  {}\n", (*graph)["layout_note"].get<std::string>());
   }
   return kExitDone;
 }

@@ -40,7 +40,7 @@ struct InspectCommand {
   std::vector<std::string> keys;     // files with public keys that signatures are checked with
   std::vector<std::string> filters;  // globs: tensors with other names are left out; empty: none is
   TensorOrder order = TensorOrder::kFile;
-  std::optional<std::size_t> top;    // so many rows of each table; none: all, on a terminal 50; 0: all
+  std::optional<std::size_t> top;  // so many rows of each table; none: all, on a terminal 50; 0: all
   ColorChoice color = ColorChoice::kAuto;
 };
 Result<int> RunInspect(const InspectCommand& command, const OutputStyle& style);

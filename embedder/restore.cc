@@ -65,6 +65,13 @@ Status CheckHostIsKept(const std::vector<HostRun>& runs, const format::UndoRecor
   return Malformed(StrCat("undo record: host: found none of its bytes at ", Hex(end), ", expected all ", undo.host_size()));
 }
 
+Status Changed(const std::string& why) {
+  return {ErrorCode::kHostChanged, StrCat("cannot be restored: it was changed since it was made (", why,
+                                          "); strip, patchelf and signers rewrite files for good")};
+}
+
+}  // namespace
+
 Status CheckEdits(const format::UndoRecord& undo) {
   std::uint64_t end = 0;
   for (const format::Edit* edit : *undo.edits()) {
@@ -76,13 +83,6 @@ Status CheckEdits(const format::UndoRecord& undo) {
   }
   return {};
 }
-
-Status Changed(const std::string& why) {
-  return {ErrorCode::kHostChanged, StrCat("cannot be restored: it was changed since it was made (", why,
-                                          "); strip, patchelf and signers rewrite files for good")};
-}
-
-}  // namespace
 
 Result<const format::UndoRecord*> OpenUndoRecord(const BundleReader& reader) {
   const ByteView bytes = reader.undo();

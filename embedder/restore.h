@@ -16,6 +16,8 @@ namespace pannier {
 
 // Checked as a FlatBuffer, not for what it says.
 Result<const format::UndoRecord*> OpenUndoRecord(const BundleReader& reader);
+// Its edits ascend and lie within the host.
+Status CheckEdits(const format::UndoRecord& undo);
 
 // Where a bundle begins in its file, and where its host is to begin in the other; 0 but for slices of fat files.
 struct HostPlace {

@@ -49,7 +49,8 @@ class Child {
 
   int Wait() {
     int status = 0;
-    while (waitpid(process_, &status, 0) < 0 && errno == EINTR) {}
+    while (waitpid(process_, &status, 0) < 0 && errno == EINTR) {
+    }
     process_ = 0;
     return status;
   }
@@ -87,7 +88,8 @@ class IgnoredBrokenPipe {
   void (*old_)(int);
 };
 
-Result<std::string> Exchange(FileHandle to, const FileHandle& from, std::string_view input, std::uint64_t most, Clock::time_point end) {
+Result<std::string> Exchange(FileHandle to, const FileHandle& from, std::string_view input, std::uint64_t most,
+                             Clock::time_point end) {
   fcntl(to.get(), F_SETFL, O_NONBLOCK);
   std::string output;
   std::array<char, 65536> buffer;
@@ -108,7 +110,8 @@ Result<std::string> Exchange(FileHandle to, const FileHandle& from, std::string_
     const ssize_t got = Uninterrupted([&] { return read(from.get(), buffer.data(), buffer.size()); });
     if (got < 0) return SystemError("read", errno);
     if (got == 0) return output;
-    if (output.size() + static_cast<std::size_t>(got) > most) return {ErrorCode::kIo, StrCat("it wrote more than ", most, " bytes")};
+    if (output.size() + static_cast<std::size_t>(got) > most)
+      return {ErrorCode::kIo, StrCat("it wrote more than ", most, " bytes")};
     output.append(buffer.data(), static_cast<std::size_t>(got));
   }
 }
@@ -128,7 +131,8 @@ Result<std::string> Filter(const std::vector<std::string>& command, std::string_
   PANNIER_TRY(std::string output, Exchange(std::move(to.write), from.read, input, most, end).WithContext(command[0]));
   const int status = child.Wait();
   if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
-    return {ErrorCode::kIo, StrCat(command[0], ": ended with status ", WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status))};
+    return {ErrorCode::kIo,
+            StrCat(command[0], ": ended with status ", WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status))};
   return output;
 }
 

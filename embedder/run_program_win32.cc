@@ -51,7 +51,8 @@ Result<Handle> Spawn(const std::vector<std::string>& command, const Pipe& input,
   startup.hStdInput = input.read.get();
   startup.hStdOutput = output.write.get();
   PROCESS_INFORMATION process = {};
-  if (CreateProcessW(program.data(), line.data(), nullptr, nullptr, TRUE, CREATE_NO_WINDOW, nullptr, nullptr, &startup, &process) == 0)
+  if (CreateProcessW(program.data(), line.data(), nullptr, nullptr, TRUE, CREATE_NO_WINDOW, nullptr, nullptr, &startup, &process) ==
+      0)
     return win32::SystemError(command[0], GetLastError());
   CloseHandle(process.hThread);
   return Handle(process.hProcess);

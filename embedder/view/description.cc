@@ -31,18 +31,6 @@ std::string CodecName(Codec codec) {
   return codec == Codec::kZstd ? "zstd" : StrCat("unknown (", static_cast<unsigned>(codec), ")");
 }
 
-// "store", "zstd", or both where chunks differ.
-Result<std::string> CodecText(const ChunkedContent& content) {
-  std::set<Codec> codecs;
-  for (std::uint64_t i = 0; i < content.chunk_count(); ++i) {
-    PANNIER_TRY(const ChunkRecord record, content.Record(i));
-    codecs.insert(record.codec);
-  }
-  std::string text;
-  for (const Codec codec : codecs) text += StrCat(text.empty() ? "" : ", ", CodecName(codec));
-  return text.empty() ? CodecName(Codec::kStore) : text;
-}
-
 // What TVM's export_library made has none.
 Json DigestOrNull(const BundleReader& reader, const format::Sha256& digest) {
   return reader.has_digests() ? Json(ToDigest(digest).Hex()) : Json();
@@ -164,16 +152,40 @@ std::string PlaceOf(const LibraryFacts& library, std::uint64_t offset) {
   return is_inside ? std::prev(next)->name : "headers and tables";
 }
 
+// Where a byte of the host stands in the bundle; the end of all where it does not.
+std::uint64_t BundleOffset(const BundleReader& reader, std::uint64_t host_offset) {
+  for (const HostRun& run : reader.host_runs()) {
+    if (host_offset >= run.host_offset && host_offset - run.host_offset < run.size)
+      return run.bundle_offset + (host_offset - run.host_offset);
+  }
+  return UINT64_MAX;
+}
+
+// How many of an edit's bytes are others now.
+std::uint64_t ChangedBytes(ByteView file, const BundleReader& reader, const format::Edit& edit) {
+  std::uint64_t changed = edit.old()->size();
+  for (const HostRun& run : reader.host_runs()) {
+    const std::uint64_t begin = std::max(run.host_offset, edit.offset());
+    const std::uint64_t end = std::min(run.host_offset + run.size, edit.offset() + edit.old()->size());
+    for (std::uint64_t at = begin; at < end; ++at) {
+      const auto byte = file.Read<std::uint8_t>(run.bundle_offset + (at - run.host_offset));
+      if (byte == edit.old()->Get(static_cast<flatbuffers::uoffset_t>(at - edit.offset()))) --changed;
+    }
+  }
+  return changed;
+}
+
 // Edits by place, and parts of the payload that the host's own tables moved to.
-Json DescribeChanges(const BundleReader& reader, const LibraryFacts& library) {
+Json DescribeChanges(ByteView file, const BundleReader& reader, const LibraryFacts& library) {
   if (!reader.has_digests()) return {};
   const auto undo = OpenUndoRecord(reader);
-  if (!undo.ok()) return {};
+  if (!undo.ok() || !CheckEdits(**undo).ok()) return {};
   Json edits = Json::array();
   std::uint64_t bytes = 0;
   for (const format::Edit* edit : *(*undo)->edits()) {
-    bytes += edit->old()->size();
-    edits.push_back({{"host_offset", edit->offset()}, {"bytes", edit->old()->size()}, {"place", PlaceOf(library, edit->offset())}});
+    const std::uint64_t changed = ChangedBytes(file, reader, *edit);
+    bytes += changed;
+    edits.push_back({{"host_offset", edit->offset()}, {"bytes", changed}, {"place", PlaceOf(library, BundleOffset(reader, edit->offset()))}});
   }
   Json added = Json::array();
   for (const format::Part* part : *reader.manifest().parts()) {
@@ -183,6 +195,17 @@ Json DescribeChanges(const BundleReader& reader, const LibraryFacts& library) {
 }
 
 }  // namespace
+
+Result<std::string> CodecText(const ChunkedContent& content) {
+  std::set<Codec> codecs;
+  for (std::uint64_t i = 0; i < content.chunk_count(); ++i) {
+    PANNIER_TRY(const ChunkRecord record, content.Record(i));
+    codecs.insert(record.codec);
+  }
+  std::string text;
+  for (const Codec codec : codecs) text += StrCat(text.empty() ? "" : ", ", CodecName(codec));
+  return text.empty() ? CodecName(Codec::kStore) : text;
+}
 
 Result<Json> Describe(const OpenedBundle& bundle, const std::string& path, const LibraryFacts& library,
                       const std::vector<PublicKey>& keys) {
@@ -211,7 +234,7 @@ Result<Json> Describe(const OpenedBundle& bundle, const std::string& path, const
   json["library"] = DescribeLibrary(library);
   json["sections"] = DescribeSections(reader);
   DescribeSignatures(reader, keys, json);
-  json["changes"] = DescribeChanges(reader, library);
+  json["changes"] = DescribeChanges(bundle.file.bytes(), reader, library);
   PANNIER_TRY(json["artifacts"], DescribeArtifacts(reader));
   return json;
 }

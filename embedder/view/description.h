@@ -20,6 +20,9 @@ inline constexpr int kDescriptionVersion = 1;  // of the JSON; fields are added 
 Result<nlohmann::json> Describe(const OpenedBundle& bundle, const std::string& path, const LibraryFacts& library,
                                 const std::vector<PublicKey>& keys);
 
+// "store", "zstd", "planes", or several of them where chunks differ.
+Result<std::string> CodecText(const ChunkedContent& content);
+
 }  // namespace pannier
 
 #endif  // PANNIER_EMBEDDER_VIEW_DESCRIPTION_H_

@@ -21,7 +21,8 @@ class Mapper {
     if (!reader_.has_digests()) return;  // the tables are made up, and lie in no file
     Add(std::string(kAnchorSection), Kind::kPayload, {reader_.payload().anchor.data(), Anchor::kSize});
     const auto& sections = *reader_.manifest().sections();
-    for (std::uint32_t i = 0; i < sections.size(); ++i) Add(std::string(ToText(sections.Get(i)->name())), Kind::kPayload, reader_.section(i));
+    for (std::uint32_t i = 0; i < sections.size(); ++i)
+      Add(std::string(ToText(sections.Get(i)->name())), Kind::kPayload, reader_.section(i));
     Add(std::string(kManifestSection), Kind::kPayload, reader_.manifest_bytes());
     Add(std::string(kSignatureSection), Kind::kSignature, reader_.signature_room());
   }
@@ -63,8 +64,8 @@ class Mapper {
   void AddGap(std::uint64_t begin, std::uint64_t end, std::vector<FileRange>& map) const {
     if (begin >= end) return;
     const bool is_padding = IsAllZero(*file_.Slice(begin, end - begin));
-    map.push_back({is_padding ? "padding" : (begin == 0 ? "headers" : "tables"), is_padding ? Kind::kPadding : Kind::kHeaders, begin,
-                   end - begin});
+    map.push_back({is_padding ? "padding" : (begin == 0 ? "headers" : "tables"), is_padding ? Kind::kPadding : Kind::kHeaders,
+                   begin, end - begin});
   }
 
   ByteView file_;

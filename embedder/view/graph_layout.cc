@@ -195,7 +195,8 @@ GraphGroups GroupNodes(const GraphModel& graph, const std::vector<bool>& is_para
     const GraphNode& node = graph.nodes[i];
     groups.kinds.push_back(!node.is_call() ? (is_param[i] ? NodeKind::kParam : NodeKind::kInput)
                                            : (node.is_nop() ? NodeKind::kNop : NodeKind::kFunction));
-    for (const GraphInput& input : node.inputs) takers[input.node] = takers[input.node] == kNobody || takers[input.node] == i ? i : kSeveral;
+    for (const GraphInput& input : node.inputs)
+      takers[input.node] = takers[input.node] == kNobody || takers[input.node] == i ? i : kSeveral;
   }
   // What a node stands for when groups are closed: itself, or, of a nop, what it takes from.
   std::vector<std::uint32_t> shown(count);
@@ -206,7 +207,8 @@ GraphGroups GroupNodes(const GraphModel& graph, const std::vector<bool>& is_para
     const bool is_view = groups.kinds[i] == NodeKind::kNop && !node.inputs.empty() && node.inputs.front().node < i;
     if (is_view) shown[i] = shown[node.inputs.front().node];
     if (is_view && groups.kinds[shown[i]] == NodeKind::kFunction) groups.groups[i] = shown[i];
-    if (groups.kinds[i] == NodeKind::kParam && takers[i] < count && groups.kinds[takers[i]] == NodeKind::kFunction) groups.groups[i] = takers[i];
+    if (groups.kinds[i] == NodeKind::kParam && takers[i] < count && groups.kinds[takers[i]] == NodeKind::kFunction)
+      groups.groups[i] = takers[i];
     if (groups.kinds[i] != NodeKind::kFunction) continue;
     for (const GraphInput& input : node.inputs) {
       const std::uint32_t from = input.node < i ? shown[input.node] : input.node;

@@ -157,7 +157,8 @@ Result<GraphModel> ParseGraph(std::string_view text) {
   PANNIER_TRY(const Json json, ParseStrictJson(text).WithContext(context));
   const Json* const nodes = Find(json, "nodes");
   if (nodes == nullptr || !nodes->is_array()) return Wrong(context, "\"nodes\", as a graph executor's graph has them");
-  if (nodes->size() > kMostNodes) return {ErrorCode::kLimit, StrCat("graph: found ", nodes->size(), " nodes, expected at most ", kMostNodes)};
+  if (nodes->size() > kMostNodes)
+    return {ErrorCode::kLimit, StrCat("graph: found ", nodes->size(), " nodes, expected at most ", kMostNodes)};
   GraphModel graph;
   graph.nodes.reserve(nodes->size());
   for (const Json& node : *nodes) {

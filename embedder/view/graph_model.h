@@ -1,7 +1,7 @@
 // GraphModel: a graph executor's graph JSON as nodes with what goes in and comes out; and the storage it runs in.
 //
-// Source: TVM 0.7 to 0.19, src/runtime/graph_executor/graph_executor.h (GraphExecutor::Load and SetupStorage). Files may be hostile:
-// every number is checked, and what the executor could not run may still be looked at.
+// Source: TVM 0.7 to 0.19, src/runtime/graph_executor/graph_executor.h (GraphExecutor::Load and SetupStorage). Files may be
+// hostile: every number is checked, and what the executor could not run may still be looked at.
 #ifndef PANNIER_EMBEDDER_VIEW_GRAPH_MODEL_H_
 #define PANNIER_EMBEDDER_VIEW_GRAPH_MODEL_H_
 
@@ -20,7 +20,7 @@ namespace pannier {
 // What a node gives: TVM calls it an entry.
 struct GraphEntry {
   std::vector<std::int64_t> shape;
-  std::string dtype;                   // TVM's spelling; empty: not said
+  std::string dtype;                    // TVM's spelling; empty: not said
   std::optional<std::int64_t> storage;  // entries with the same number share memory
   std::optional<std::uint64_t> bytes;   // none where dtype or shape are not known, or too large
 };
@@ -64,7 +64,7 @@ struct MemoryPlan {
   std::vector<Storage> storages;    // by id
   std::vector<std::uint64_t> live;  // for each node: bytes of all storages in use when it runs
   std::uint64_t peak = 0;           // of `live`
-  std::uint64_t pool = 0;  // of all storages together: what the executor allocates
+  std::uint64_t pool = 0;           // of all storages together: what the executor allocates
 };
 
 // Nothing where the graph does not say which storage its entries are in.

@@ -22,9 +22,10 @@ constexpr std::uint16_t kMachineArm = 40;
 
 std::string MachineName(const elf::Header& header) {
   static constexpr std::pair<std::uint16_t, std::string_view> kNames[] = {
-      {2, "sparc"},       {3, "i386"},     {4, "m68k"},      {8, "mips"},      {15, "hppa"},    {18, "sparc32plus"}, {20, "ppc"},
-      {21, "ppc64"},      {22, "s390"},    {kMachineArm, "arm"}, {42, "sh"},   {43, "sparcv9"}, {50, "ia64"},        {62, "x86-64"},
-      {94, "xtensa"},     {164, "hexagon"}, {183, "aarch64"}, {195, "arcv2"},  {243, "riscv"},  {252, "csky"},       {258, "loongarch"}};
+      {2, "sparc"},   {3, "i386"},    {4, "m68k"},       {8, "mips"},          {15, "hppa"},     {18, "sparc32plus"},
+      {20, "ppc"},    {21, "ppc64"},  {22, "s390"},      {kMachineArm, "arm"}, {42, "sh"},       {43, "sparcv9"},
+      {50, "ia64"},   {62, "x86-64"}, {94, "xtensa"},    {164, "hexagon"},     {183, "aarch64"}, {195, "arcv2"},
+      {243, "riscv"}, {252, "csky"},  {258, "loongarch"}};
   const auto* const found =
       std::find_if(std::begin(kNames), std::end(kNames), [&](const auto& name) { return name.first == header.machine; });
   if (found == std::end(kNames)) return StrCat("machine ", header.machine);

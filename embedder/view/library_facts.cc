@@ -44,11 +44,10 @@ void SortFunctions(LibraryFacts& facts) {
   std::sort(functions.begin(), functions.end(), [](const LibraryFunction& a, const LibraryFunction& b) {
     return std::tie(a.address, a.name, b.is_exported, b.size) < std::tie(b.address, b.name, a.is_exported, a.size);
   });
-  functions.erase(std::unique(functions.begin(), functions.end(),
-                              [](const LibraryFunction& a, const LibraryFunction& b) {
-                                return a.address == b.address && a.name == b.name;
-                              }),
-                  functions.end());
+  functions.erase(
+      std::unique(functions.begin(), functions.end(),
+                  [](const LibraryFunction& a, const LibraryFunction& b) { return a.address == b.address && a.name == b.name; }),
+      functions.end());
   std::sort(facts.sections.begin(), facts.sections.end(), [](const LibrarySection& a, const LibrarySection& b) {
     return std::tie(a.offset, a.size, a.name) < std::tie(b.offset, b.size, b.name);
   });
@@ -66,7 +65,8 @@ Result<LibraryFacts> ReadLibraryFacts(ByteView library) {
     case FileFormat::kPe:
       return ReadPeFacts(library);
     default:
-      return {ErrorCode::kUnsupported, StrCat("found ", FormatName(DetectFormat(library)), ", expected an ELF, Mach-O or PE library")};
+      return {ErrorCode::kUnsupported,
+              StrCat("found ", FormatName(DetectFormat(library)), ", expected an ELF, Mach-O or PE library")};
   }
 }
 

@@ -37,12 +37,12 @@ struct LibraryFacts {
   FileFormat format = FileFormat::kUnknown;
   unsigned bits = 0;
   ByteOrder order = ByteOrder::kLittle;
-  std::string machine;                 // "x86-64", "aarch64", ...; a number where there is no name
-  std::string build_id;                // hexadecimal: GNU's build id, LC_UUID, or CodeView's GUID and age; empty: none
-  std::string name;                    // DT_SONAME, LC_ID_DYLIB, the export directory's name; empty: none
-  std::string linker;                  // empty: it left no trace
-  std::vector<std::string> compilers;  // that left a comment
-  std::vector<std::string> needed;     // libraries, in the file's order
+  std::string machine;                     // "x86-64", "aarch64", ...; a number where there is no name
+  std::string build_id;                    // hexadecimal: GNU's build id, LC_UUID, or CodeView's GUID and age; empty: none
+  std::string name;                        // DT_SONAME, LC_ID_DYLIB, the export directory's name; empty: none
+  std::string linker;                      // empty: it left no trace
+  std::vector<std::string> compilers;      // that left a comment
+  std::vector<std::string> needed;         // libraries, in the file's order
   std::vector<LibrarySection> sections;    // with bytes in the file, by offset
   std::vector<LibraryFunction> functions;  // defined ones with a name, by address
   std::uint64_t exported = 0;              // so many of them

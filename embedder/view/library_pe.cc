@@ -44,7 +44,7 @@ void ReadBuildId(const PeModel& model, LibraryFacts& facts) {
     const auto view = model.bytes.Slice(*entry->Read<std::uint32_t>(24), 24);
     if (!view || view->text().substr(0, 4) != "RSDS") continue;
     const std::uint8_t* const id = view->data() + 4;
-    const std::uint8_t guid[16] = {id[3], id[2], id[1], id[0],  id[5],  id[4],  id[7],  id[6],
+    const std::uint8_t guid[16] = {id[3], id[2], id[1],  id[0],  id[5],  id[4],  id[7],  id[6],
                                    id[8], id[9], id[10], id[11], id[12], id[13], id[14], id[15]};
     facts.build_id = HexBytes(guid, sizeof guid) + Hex(*view->Read<std::uint32_t>(20)).substr(2);
     return;
@@ -151,7 +151,8 @@ Result<LibraryFacts> ReadPeFacts(ByteView library) {
   facts.bits = model.header.is_64 ? 64 : 32;
   facts.machine = MachineName(model.header.machine);
   const std::uint64_t linker = model.header.optional_offset() + 2;
-  facts.linker = StrCat("linker ", library.Read<std::uint8_t>(linker).value_or(0), ".", library.Read<std::uint8_t>(linker + 1).value_or(0));
+  facts.linker =
+      StrCat("linker ", library.Read<std::uint8_t>(linker).value_or(0), ".", library.Read<std::uint8_t>(linker + 1).value_or(0));
   for (const pe::Section& section : model.sections) {
     if (!section.has_bytes()) continue;
     facts.sections.push_back({std::string(pe::SectionName(library, model.header, section)), section.address, section.raw_offset,

@@ -17,12 +17,23 @@ std::string EscapeHtml(std::string_view text) {
   std::string out;
   for (const char character : text) {
     switch (character) {
-      case '&': out += "&amp;"; break;
-      case '<': out += "&lt;"; break;
-      case '>': out += "&gt;"; break;
-      case '"': out += "&quot;"; break;
-      case '\'': out += "&#39;"; break;
-      default: out += character;
+      case '&':
+        out += "&amp;";
+        break;
+      case '<':
+        out += "&lt;";
+        break;
+      case '>':
+        out += "&gt;";
+        break;
+      case '"':
+        out += "&quot;";
+        break;
+      case '\'':
+        out += "&#39;";
+        break;
+      default:
+        out += character;
     }
   }
   return out;
@@ -34,10 +45,17 @@ std::string EscapeJson(const std::string& json) {
   out.reserve(json.size());
   for (const char character : json) {
     switch (character) {
-      case '&': out += "\\u0026"; break;
-      case '<': out += "\\u003c"; break;
-      case '>': out += "\\u003e"; break;
-      default: out += character;
+      case '&':
+        out += "\\u0026";
+        break;
+      case '<':
+        out += "\\u003c";
+        break;
+      case '>':
+        out += "\\u003e";
+        break;
+      default:
+        out += character;
     }
   }
   return out;

@@ -60,13 +60,14 @@ Json ToJson(const TensorStatistics& found) {
 }
 
 // Of tensors that can be decoded; what is damaged is told of in a note, and the rest shown.
-Status AddStatistics(const OpenedBundle& bundle, const ReportOptions& options, const TensorReader& tensors, Json& list, Json& notes) {
+Status AddStatistics(const OpenedBundle& bundle, const ReportOptions& options, const TensorReader& tensors, Json& list,
+                     Json& notes) {
   std::vector<Json> statistics(tensors.size());
   std::vector<std::string> failures(tensors.size());
   PANNIER_CHECK_OK(ParallelFor(tensors.size(), options.threads, [&](std::uint64_t i) -> Status {
     const auto index = static_cast<std::uint32_t>(i);
     PANNIER_TRY(const ChunkedContent content, tensors.Content(index));
-    const auto found = StatisticsOf(content, DataTypeOf(tensors[index]));
+    const auto found = StatisticsOf(content, DataTypeOf(tensors[index]), ShapeOf(tensors[index]), bundle.reader.has_digests());
     if (!found.ok()) failures[i] = found.status().message();
     if (found.ok() && *found) statistics[i] = ToJson(**found);
     const auto whole = content.StoredWhole();

@@ -5,6 +5,7 @@
 #include <array>
 #include <cstdint>
 #include <optional>
+#include <vector>
 
 #include "pannier/tensor.h"
 #include "src/chunked_content.h"
@@ -29,8 +30,10 @@ struct TensorStatistics {
 };
 
 // Nothing for a type whose values are not known as numbers (handles, complex numbers, types that only a later DLPack has). Decodes
-// twice, chunk by chunk; 64-bit integers are rounded to doubles.
-Result<std::optional<TensorStatistics>> StatisticsOf(const ChunkedContent& content, DataType dtype);
+// twice, chunk by chunk, with `check` after a look
+// at each one's digest; 64-bit integers are rounded to doubles.
+Result<std::optional<TensorStatistics>> StatisticsOf(const ChunkedContent& content, DataType dtype,
+                                                     const std::vector<std::int64_t>& shape, bool check);
 
 }  // namespace pannier
 
