@@ -1,7 +1,7 @@
 // What `--help` and the manual pages say of each command beyond its options.
 //
-// Text that stands at the left is description; "Name:" begins a section, whose text is indented by two columns, what is to be shown as
-// it is by four, and "N  text" is an item (embedder/manual.cc).
+// Text that stands at the left is description; "Name:" begins a section, whose text is indented by two columns, what is to be shown
+// as it is by four, and "N  text" is an item (embedder/manual.cc).
 #ifndef PANNIER_EMBEDDER_COMMAND_TEXTS_H_
 #define PANNIER_EMBEDDER_COMMAND_TEXTS_H_
 
