@@ -18,7 +18,7 @@ constexpr std::uint64_t kWindowBytes = 8 << 20;
 
 }  // namespace
 
-Status StreamArtifact(const MappedFile& file, const BundleReader& reader, const format::Artifact& artifact, unsigned threads,
+Status StreamArtifact(const MappedFile& file, const BundleReader& reader, const format::Artifact& artifact, const Effort& effort,
                       const std::function<Status(ByteView)>& sink) {
   const bool check = reader.has_digests();
   Sha256 sha256;
@@ -26,6 +26,7 @@ Status StreamArtifact(const MappedFile& file, const BundleReader& reader, const 
   auto emit = [&](ByteView bytes) -> Status {
     if (check) sha256.Update(bytes);
     total += bytes.size();
+    effort.Advance(bytes.size());
     return sink(bytes);
   };
   std::vector<std::uint8_t> window;
@@ -46,7 +47,7 @@ Status StreamArtifact(const MappedFile& file, const BundleReader& reader, const 
       const std::uint64_t count = std::min(step, content.chunk_count() - first);
       const std::uint64_t bytes = (count - 1) * chunk_size + content.chunk_bytes(first + count - 1);
       window.resize(static_cast<std::size_t>(bytes));
-      PANNIER_CHECK_OK(ParallelForWith<ChunkDecoder>(count, threads, [&](ChunkDecoder& decoder, std::uint64_t i) -> Status {
+      PANNIER_CHECK_OK(ParallelForWith<ChunkDecoder>(count, effort.threads, [&](ChunkDecoder& decoder, std::uint64_t i) -> Status {
         PANNIER_CHECK_OK(content.DecodeChunk(first + i, window.data() + i * chunk_size, check, decoder));
         PANNIER_TRY(const ByteView stored, content.Stored(first + i));
         file.Release(stored);

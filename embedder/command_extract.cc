@@ -27,10 +27,10 @@ std::string FileName(const std::string& bundle, std::string_view artifact) {
   return std::string(artifact);
 }
 
-Status ExtractToFile(const OpenedBundle& bundle, const format::Artifact& artifact, const std::string& path) {
+Status ExtractToFile(const OpenedBundle& bundle, const format::Artifact& artifact, const std::string& path, const Effort& effort) {
   PANNIER_TRY(OutputFile out, OutputFile::Create(path, nullptr).WithContext(Printable(path)));
   std::uint64_t at = 0;
-  PANNIER_CHECK_OK(StreamArtifact(bundle.file, bundle.reader, artifact, 0, [&](ByteView bytes) {
+  PANNIER_CHECK_OK(StreamArtifact(bundle.file, bundle.reader, artifact, effort, [&](ByteView bytes) {
     const std::uint64_t begin = at;
     at += bytes.size();
     return out.WriteAt(begin, bytes).WithContext(Printable(path));
@@ -71,10 +71,15 @@ Result<int> RunExtract(const ExtractCommand& command, const OutputStyle& style) 
               OpenedBundle::Open(command.bundle, command.arch, WithoutDigests::kRead).WithContext(Printable(command.bundle)));
   PANNIER_TRY(const std::vector<std::uint32_t> selected,
               SelectArtifacts(command, bundle.reader).WithContext(Printable(command.bundle)));
+  std::uint64_t total = 0;
+  for (const std::uint32_t i : selected) total += bundle.reader.artifact(i).size();
+  Progress progress(!style.quiet && !style.json);
+  progress.Begin("extracting", total);
+  const Effort effort(0, &progress);
   if (command.output == "-") {
     if (selected.size() != 1)
       return {ErrorCode::kInvalidArgument, StrCat("`-o -` takes one artifact: found ", selected.size(), "; name the one to write")};
-    PANNIER_CHECK_OK(StreamArtifact(bundle.file, bundle.reader, bundle.reader.artifact(selected.front()), 0, &WriteToStdout)
+    PANNIER_CHECK_OK(StreamArtifact(bundle.file, bundle.reader, bundle.reader.artifact(selected.front()), effort, &WriteToStdout)
                          .WithContext(Printable(command.bundle)));
     return kExitDone;
   }
@@ -94,7 +99,7 @@ Result<int> RunExtract(const ExtractCommand& command, const OutputStyle& style) 
   for (const std::uint32_t i : selected) {
     const format::Artifact& artifact = bundle.reader.artifact(i);
     const std::string path = Utf8Name(Utf8Path(command.output) / Utf8Path(FileName(command.bundle, ToText(artifact.name()))));
-    PANNIER_CHECK_OK(ExtractToFile(bundle, artifact, path).WithContext(Printable(command.bundle)));
+    PANNIER_CHECK_OK(ExtractToFile(bundle, artifact, path, effort).WithContext(Printable(command.bundle)));
     if (style.json) {
       files.push_back(
           {{"artifact", ToText(artifact.name())},
@@ -102,6 +107,7 @@ Result<int> RunExtract(const ExtractCommand& command, const OutputStyle& style) 
            {"bytes", artifact.size()},
            {"sha256", bundle.reader.has_digests() ? nlohmann::json(ToDigest(*artifact.sha256()).Hex()) : nlohmann::json()}});
     } else if (!style.quiet) {
+      progress.Clear();
       fmt::print("{}: {}\n", Printable(path), HumanSize(artifact.size()));
     }
   }

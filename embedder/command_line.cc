@@ -5,11 +5,18 @@
 #include <utility>
 #include <vector>
 
+#include "embedder/command_texts.h"
 #include "embedder/near_miss.h"
 #include "src/text.h"
 
 namespace pannier {
 namespace {
+
+CLI::App& AddCommand(CLI::App& app, const char* name, const char* what, const char* text) {
+  CLI::App& command = *app.add_subcommand(name, what);
+  command.footer(StrCat(text, kExitStatusText));
+  return command;
+}
 
 CLI::Option* AddArch(CLI::App& command, std::string& arch, const char* what) {
   return command.add_option("--arch", arch, what)->type_name("SLICE");
@@ -48,8 +55,8 @@ CLI::Option* AddChoice(CLI::App& command, const char* name, Enum& field, const s
 }
 
 void AddEmbed(CLI::App& app, CommandLine& arguments) {
-  CLI::App& command = *app.add_subcommand("embed", "put graph, params and other files into a shared library");
-  command.add_option("HOST", arguments.embed.host, "the library, replaced unless -o is given")->required();
+  CLI::App& command = AddCommand(app, "embed", "put graph, params and other files into a shared library", kEmbedText);
+  command.add_option("HOST", arguments.embed.host, "the library, replaced unless -o is given")->type_name("FILE")->required();
   command.add_option("--graph", arguments.graph, "graph JSON")->type_name("FILE");
   command.add_option("--params", arguments.params, "TVM's .params")->type_name("FILE");
   command.add_option("--artifact", arguments.others, "another file, under a name (may be repeated)")->type_name("NAME=FILE");
@@ -86,8 +93,8 @@ void AddEmbed(CLI::App& app, CommandLine& arguments) {
 }
 
 void AddSigning(CLI::App& app, CommandLine& arguments) {
-  CLI::App& sign = *app.add_subcommand("sign", "sign all digests with a key");
-  sign.add_option("BUNDLE", arguments.sign.bundle, "replaced unless -o is given")->required();
+  CLI::App& sign = AddCommand(app, "sign", "sign all digests with a key", kSignText);
+  sign.add_option("BUNDLE", arguments.sign.bundle, "replaced unless -o is given")->type_name("FILE")->required();
   auto* const key =
       sign.add_option("--key", arguments.sign.key, "an Ed25519 or P-256 key, as `openssl genpkey` makes it; - is stdin");
   key->type_name("KEY.pem");
@@ -102,8 +109,8 @@ void AddSigning(CLI::App& app, CommandLine& arguments) {
   AddThreads(sign, arguments.sign.threads);
   AddStyle(sign, arguments.style);
 
-  CLI::App& digest = *app.add_subcommand("digest", "print the bytes to be signed by a key that is elsewhere");
-  digest.add_option("BUNDLE", arguments.digest.bundle)->required();
+  CLI::App& digest = AddCommand(app, "digest", "print the bytes to be signed by a key that is elsewhere", kDigestText);
+  digest.add_option("BUNDLE", arguments.digest.bundle)->type_name("FILE")->required();
   auto* const statement = digest.add_flag("--statement", arguments.digest.statement, "print the in-toto statement in them");
   auto* const envelope =
       digest.add_flag("--envelope", arguments.digest.envelope, "print the DSSE envelope with the bundle's signatures");
@@ -112,9 +119,11 @@ void AddSigning(CLI::App& app, CommandLine& arguments) {
   envelope->excludes(sha256);
   AddArch(digest, arguments.digest.arch, "the slice of a fat file that is meant");
 
-  CLI::App& attach = *app.add_subcommand("attach", "put in a signature made elsewhere over what `digest` printed");
-  attach.add_option("BUNDLE", arguments.attach.bundle, "replaced unless -o is given")->required();
-  attach.add_option("SIGNATURE", arguments.attach.signature, "raw, DER, base64 or a DSSE envelope; - is stdin")->required();
+  CLI::App& attach = AddCommand(app, "attach", "put in a signature made elsewhere over what `digest` printed", kAttachText);
+  attach.add_option("BUNDLE", arguments.attach.bundle, "replaced unless -o is given")->type_name("FILE")->required();
+  attach.add_option("SIGNATURE", arguments.attach.signature, "raw, DER, base64 or a DSSE envelope; - is stdin")
+      ->type_name("FILE")
+      ->required();
   attach.add_option("--key", arguments.attach.key, "the public key that it was made by")->type_name("PUB.pem")->required();
   attach.add_option("-o,--output", arguments.attach.output, "write the signed bundle here")->type_name("OUT");
   AddArch(attach, arguments.attach.arch, "the slice of a fat file that was signed");
@@ -133,8 +142,8 @@ CLI::Option* AddCheckedKeys(CLI::App& command, std::vector<std::string>& keys) {
 }
 
 void AddLooking(CLI::App& app, CommandLine& arguments) {
-  CLI::App& inspect = *app.add_subcommand("inspect", "show what is inside");
-  inspect.add_option("BUNDLE", arguments.inspect.bundle)->required();
+  CLI::App& inspect = AddCommand(app, "inspect", "show what is inside", kInspectText);
+  inspect.add_option("BUNDLE", arguments.inspect.bundle)->type_name("FILE")->required();
   AddChoice<TensorOrder>(inspect, "--sort", arguments.inspect.order,
                          {{"file", TensorOrder::kFile},
                           {"name", TensorOrder::kName},
@@ -154,8 +163,8 @@ void AddLooking(CLI::App& app, CommandLine& arguments) {
   AddColor(inspect, arguments.inspect.color);
   AddStyle(inspect, arguments.style);
 
-  CLI::App& view = *app.add_subcommand("view", "make a page to look at: graph, tensors, where the bytes are");
-  view.add_option("BUNDLE", arguments.view.bundle)->required();
+  CLI::App& view = AddCommand(app, "view", "make a page to look at: graph, tensors, where the bytes are", kViewText);
+  view.add_option("BUNDLE", arguments.view.bundle)->type_name("FILE")->required();
   view.add_option("-o,--output", arguments.view.output, "the page; - is stdout")->type_name("REPORT.html")->required();
   view.add_flag("--no-statistics", arguments.view.no_statistics, "do not read the values of tensors");
   AddCheckedKeys(view, arguments.view.keys);
@@ -163,9 +172,9 @@ void AddLooking(CLI::App& app, CommandLine& arguments) {
   AddArch(view, arguments.view.arch, "the slice of a fat file to show");
   AddStyle(view, arguments.style);
 
-  CLI::App& diff = *app.add_subcommand("diff", "show what differs between two bundles; exit status 1 when something does");
-  diff.add_option("A", arguments.diff.a, "a bundle")->required();
-  diff.add_option("B", arguments.diff.b, "another one")->required();
+  CLI::App& diff = AddCommand(app, "diff", "show what differs between two bundles; exit status 1 when something does", kDiffText);
+  diff.add_option("A", arguments.diff.a, "a bundle")->type_name("FILE")->required();
+  diff.add_option("B", arguments.diff.b, "another one")->type_name("FILE")->required();
   diff.add_option("--html", arguments.diff.html, "also write a page; - is stdout, instead of the text")->type_name("REPORT.html");
   AddThreads(diff, arguments.diff.threads);
   AddArch(diff, arguments.diff.arch, "the slice of fat files to compare");
@@ -174,17 +183,18 @@ void AddLooking(CLI::App& app, CommandLine& arguments) {
 }
 
 void AddOthers(CLI::App& app, CommandLine& arguments) {
-  CLI::App& extract = *app.add_subcommand("extract", "write artifacts as files, byte for byte");
-  extract.add_option("BUNDLE", arguments.extract.bundle)->required();
-  extract.add_option("NAME", arguments.extract.names, "artifacts (default: all)");
+  CLI::App& extract = AddCommand(app, "extract", "write artifacts as files, byte for byte", kExtractText);
+  extract.add_option("BUNDLE", arguments.extract.bundle)->type_name("FILE")->required();
+  extract.add_option("NAME", arguments.extract.names, "artifacts (default: all)")->type_name("ARTIFACT");
   extract.add_option("-o,--output", arguments.extract.output, "folder; - writes one artifact to stdout")
       ->type_name("DIR")
       ->required();
   AddArch(extract, arguments.extract.arch, "the slice of a fat file to extract from");
   AddStyle(extract, arguments.style);
 
-  CLI::App& verify = *app.add_subcommand("verify", "check every byte against the digests; exit status 1 on any difference");
-  verify.add_option("BUNDLE", arguments.verify.bundle)->required();
+  CLI::App& verify =
+      AddCommand(app, "verify", "check every byte against the digests; exit status 1 on any difference", kVerifyText);
+  verify.add_option("BUNDLE", arguments.verify.bundle)->type_name("FILE")->required();
   verify.add_flag("--image", arguments.verify.image, "check what the OS maps, and the artifacts: passes on a stripped bundle");
   AddThreads(verify, arguments.verify.threads);
   AddArch(verify, arguments.verify.arch, "of a fat file this slice alone");
@@ -197,11 +207,16 @@ void AddOthers(CLI::App& app, CommandLine& arguments) {
       ->type_name("FILE.sig")
       ->needs(keys);
 
-  CLI::App& restore = *app.add_subcommand("restore", "give back the original library, byte for byte");
-  restore.add_option("BUNDLE", arguments.bundle, "the bundle, replaced unless -o is given")->required();
+  CLI::App& restore = AddCommand(app, "restore", "give back the original library, byte for byte", kRestoreText);
+  restore.add_option("BUNDLE", arguments.bundle, "the bundle, replaced unless -o is given")->type_name("FILE")->required();
   restore.add_option("-o,--output", arguments.output, "write the library here")->type_name("OUT");
   AddArch(restore, arguments.arch, "of a fat file this slice alone");
   AddStyle(restore, arguments.style);
+
+  CLI::App& completion =
+      AddCommand(app, "completion", "print a script that completes what is typed after pannier", kCompletionText);
+  AddChoice<Shell>(completion, "SHELL", arguments.shell, {{"bash", Shell::kBash}, {"zsh", Shell::kZsh}, {"fish", Shell::kFish}}, "")
+      ->required();
 }
 
 std::vector<std::string> OptionNames(const CLI::App& command) {
@@ -217,6 +232,7 @@ std::vector<std::string> OptionNames(const CLI::App& command) {
 CommandLine::CommandLine() : app("A TVM model's graph and parameters inside its compiled library: one file to ship.", "pannier") {
   app.set_version_flag("--version", "pannier " PANNIER_VERSION);
   app.require_subcommand(1);
+  app.footer(StrCat(kPannierText, kExitStatusText));
   AddEmbed(app, *this);
   AddSigning(app, *this);
   AddLooking(app, *this);

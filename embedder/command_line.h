@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "embedder/commands.h"
+#include "embedder/completion.h"
 
 namespace pannier {
 
@@ -30,6 +31,7 @@ struct CommandLine {
   SignCommand sign;
   DigestCommand digest;
   AttachCommand attach;
+  Shell shell = Shell::kBash;
   CLI::Option* codec = nullptr;
   bool as_factory = false;
   std::string tvm;

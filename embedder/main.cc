@@ -72,6 +72,10 @@ Result<int> Run(CommandLine& arguments) {
   if (app.got_subcommand("sign")) return RunSign(arguments.sign, arguments.style);
   if (app.got_subcommand("digest")) return RunDigest(arguments.digest, arguments.style);
   if (app.got_subcommand("attach")) return RunAttach(arguments.attach, arguments.style);
+  if (app.got_subcommand("completion")) {
+    fmt::print("{}", CompletionScript(app, arguments.shell));
+    return kExitDone;
+  }
   return RunRestore(arguments.bundle, arguments.output, arguments.arch, arguments.style);
 }
 
