@@ -14,9 +14,12 @@ function build(element, attributes, children) {
 
 // Children that are strings become text, never markup.
 const make = (tag, attributes, ...children) => build(document.createElement(tag), attributes, children);
-const svg = (tag, attributes, ...children) => build(document.createElementNS("http://www.w3.org/2000/svg", tag), attributes, children);
+const SVG = "http://www.w3.org/2000/svg";
+const svg = (tag, attributes, ...children) => build(document.createElementNS(SVG, tag), attributes, children);
+const nothing = (section, text) => section.append(make("p", {class: "muted"}, text));
 const part = (id) => document.getElementById(id);
 const button = (text, onclick, attributes) => make("button", {type: "button", onclick, ...attributes}, text);
+const code = (text) => (text === null ? null : make("code", null, shown(text)));
 const link = (content, onclick) => button(content, onclick, {class: "link"});
 
 // Characters that reorder or hide the text around them are written out: two names that differ must look different.
@@ -25,6 +28,8 @@ const shown = (name) => {
   const text = name.replace(REORDERING, (sign) => "\\u" + sign.charCodeAt(0).toString(16).padStart(4, "0"));
   return text.trim() === "" ? "(no name)" : text;
 };
+// Less of what is in every name, where there is little room.
+const pictured = (name) => shown(name.replace(/^tvmgen_default_/, "").replace(/^fused_/, "").replace(/(^|_)((nn|contrib)_)+/g, "$1"));
 const named = (name) => make("bdi", {class: "name"}, shown(name));
 // For names inside of sentences that are attributes, where no <bdi> can be: a first strong isolate.
 const isolated = (name) => "\u2068" + shown(name) + "\u2069";

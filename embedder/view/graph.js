@@ -44,7 +44,7 @@ class GraphModel {
     const candidates = [];
     if (direction === "up" || direction === "down") {
       const [here, there] = direction === "up" ? [to, from] : [from, to];
-      for (let edge = 0; edge < from.length; ++edge) if (here[edge] === index && this.shows(there[edge])) candidates.push(there[edge]);
+      here.forEach((end, edge) => end === index && this.shows(there[edge]) && candidates.push(there[edge]));
     } else {
       const side = direction === "left" ? -1 : 1;
       for (const other of node) {
@@ -58,7 +58,8 @@ class GraphModel {
 }
 
 const labelOf = (node) => shown(node.kind === "function" || node.kind === "nop" ? node.operator : node.name);
-const outputText = (node) => node.outputs.map((output) => `${output.dtype} ${shapeText(output.shape)}`).join(", ");
+const valueText = ({dtype, shape}) => `${shapeText(shape)} ${shown(dtype)}`;
+const outputText = (node) => node.outputs.map(valueText).join(", ");
 
 class GraphSection {
   constructor(section, graph) {
@@ -67,14 +68,15 @@ class GraphSection {
     this.fitted = new Map();
     this.live = make("p", {class: "hidden", "aria-live": "polite"});
     this.hover = make("div", {class: "hover", "aria-hidden": "true"});
-    this.surface = make("canvas", {id: "graph-canvas", tabindex: 0, role: "application", "aria-label": "Graph", "aria-describedby": "graph-help"});
+    this.surface = make("canvas", {id: "graph-canvas", tabindex: 0, role: "application", "aria-label": "Graph",
+                                   "aria-describedby": "graph-help"});
     this.small = make("canvas", {class: "minimap", "aria-hidden": "true"});
     this.details = make("div", {id: "node-details"});
     this.view = new GraphCanvas(this.surface, this.scene(), () => this.drawSmall());
     this.search = new NodeSearch(this.model.nodes, (index) => this.choose(index));
-    section.append(this.toolbar(), make("div", {class: "graph"}, make("div", {class: "stage"}, this.surface, this.hover, this.small),
-                                        make("div", {class: "side"}, this.search.element, this.details)),
-                   this.legend(), this.help(), this.live);
+    const stage = make("div", {class: "stage"}, this.surface, this.hover, this.small);
+    const side = make("div", {class: "side"}, this.search.element, this.details);
+    section.append(this.toolbar(), make("div", {class: "graph"}, stage, side), this.legend(), this.help(), this.live);
     if (graph.layout_note) section.append(make("p", {class: "note"}, graph.layout_note));
     this.showDetails();
     this.listen();
@@ -90,15 +92,14 @@ class GraphSection {
       palette: readPalette(),
       shows: (index) => model.shows(index),
       label: (index, context, width) => this.fit(index, context, width),
-      detail: (index) => model.nodes[index].outputs.length === 0 ? "" :
-        `${shapeText(model.nodes[index].outputs[0].shape)} ${model.nodes[index].outputs[0].dtype}`.slice(0, 40),
+      detail: (index) => model.nodes[index].outputs.slice(0, 1).map(valueText).join().slice(0, 40),
       badge: (index) => (model.members[index].length === 0 || model.open.has(index) ? "" : `+${model.members[index].length}`),
     };
   }
 
   fit(index, context, width) {
     if (!this.fitted.has(index)) {
-      let text = labelOf(this.model.nodes[index]).slice(0, 60);
+      let text = pictured(labelOf(this.model.nodes[index])).slice(0, 60);
       const whole = text;
       while (text.length > 1 && context.measureText(text + "…").width > width) text = text.slice(0, -1);
       this.fitted.set(index, context.measureText(whole).width <= width ? whole : text + "…");
@@ -111,27 +112,31 @@ class GraphSection {
     this.expand.hidden = this.model.groups.length === 0;
     this.single = button("", () => this.toggleGroup(this.selected), {hidden: true});
     const zoom = (text, label, factor) => button(text, () => this.view.zoom(factor), {"aria-label": label, title: label});
-    return make("div", {class: "tools"}, this.expand, this.single, make("span", {class: "gap"}),
-                zoom("+", "Zoom in", 1.3), zoom("−", "Zoom out", 1 / 1.3), button("Fit", () => this.view.fit(), {title: "Fit the graph: key 0"}));
+    return make("div", {class: "tools"}, this.expand, this.single, make("span", {class: "gap"}), zoom("+", "Zoom in", 1.3),
+                zoom("−", "Zoom out", 1 / 1.3), button("Fit", () => this.view.fit(), {title: "Fit the graph: key 0"}));
   }
 
   legend() {
-    const kinds = [...CATEGORIES.map(([key, text]) => [key, text]), ["other", "Other function"], ["input", "Input"], ["param", "Parameter"]];
     const present = new Set(this.model.nodes.map((node) => node.category));
-    const items = kinds.filter(([key]) => present.has(key)).map(([key, text]) => make("li", null, make("i", {class: `swatch node-${key}`}), text));
+    const items = CATEGORIES.filter(([key]) => present.has(key))
+      .map(([key, text]) => make("li", null, make("i", {class: `swatch node-${key}`}), text));
     return make("ul", {class: "legend", "aria-label": "Colours of the graph"}, items);
   }
 
   help() {
-    return make("p", {id: "graph-help", class: "muted help"}, "Drag to move; click the graph, then turn the wheel to zoom at the pointer (Ctrl and " +
-      "wheel without a click). Keys: arrows walk along edges and to neighbours, Enter shows or hides a group's parameters, + − 0 zoom.");
+    return make("p", {id: "graph-help", class: "muted help"}, "Drag to move; click the graph, then turn the wheel to zoom " +
+      "(Ctrl and wheel without a click). Keys: arrows walk along edges and to neighbours, Enter shows or hides a group's " +
+      "parameters, +, − and 0 zoom.");
   }
 
   listen() {
     const pointers = new Map();
     const {surface, view} = this;
     let travelled = 0;
-    const local = (event) => [event.clientX - surface.getBoundingClientRect().left, event.clientY - surface.getBoundingClientRect().top];
+    const local = (event) => {
+      const box = surface.getBoundingClientRect();
+      return [event.clientX - box.left, event.clientY - box.top];
+    };
     surface.addEventListener("pointerdown", (event) => {
       surface.setPointerCapture(event.pointerId);
       if (pointers.size === 0) travelled = 0;
@@ -188,14 +193,16 @@ class GraphSection {
     if (this.selected === null) return this.choose(this.model.layout.node[this.view.topRow()]);
     const next = this.model.step(this.selected, direction, (index) => this.view.centreOf(index));
     if (next !== null) return this.choose(next);
-    const nothing = {up: "No producer above", down: "No consumer below", left: "Nothing to the left", right: "Nothing to the right"};
-    this.live.textContent = nothing[direction] + ".";
+    const words = {up: "No producer.", down: "No consumer.", left: "Nothing on the left.", right: "Nothing on the right."};
+    this.live.textContent = words[direction];
   }
 
   hovers(index) {
     this.surface.style.cursor = index === null ? "" : "pointer";
     this.hover.hidden = index === null;
-    if (index !== null) this.hover.replaceChildren(named(labelOf(this.model.nodes[index])), " ", outputText(this.model.nodes[index]).slice(0, 60));
+    if (index === null) return;
+    const node = this.model.nodes[index];
+    this.hover.replaceChildren(named(labelOf(node)), " ", make("bdi", {class: "muted"}, outputText(node).slice(0, 60)));
   }
 
   choose(index, moves = true) {
@@ -219,6 +226,10 @@ class GraphSection {
     return `${this.model.open.has(group) ? "Hide" : "Show"} ${plural(this.model.members[group].length, "parameter")} of this group`;
   }
 
+  groupState(group) {
+    return `${plural(this.model.members[group].length, "parameter")} ${this.model.open.has(group) ? "shown" : "hidden"}`;
+  }
+
   groupOf(index) {
     if (this.model.members[index].length > 0) return index;
     const {group} = this.model.nodes[index];
@@ -238,7 +249,7 @@ class GraphSection {
     this.inPlace(() => {
       if (!this.model.open.delete(group)) this.model.open.add(group);
     });
-    this.live.textContent = `${plural(this.model.members[group].length, "parameter")} ${this.model.open.has(group) ? "shown" : "hidden"}.`;
+    this.live.textContent = `${this.groupState(group)}.`;
   }
 
   // Whatever changes what is shown: the selected node, or the one in the middle, stays where it is on the screen.
@@ -256,17 +267,18 @@ class GraphSection {
 
   describe(index) {
     const node = this.model.nodes[index];
-    const hidden = this.model.members[index].length;
-    return [isolated(labelOf(node)), node.kind, `output ${outputText(node)}`, plural(node.inputs.length, "input"),
-            plural(this.model.consumers[index].length, "consumer"), ...(this.model.heads.has(index) ? ["an output of the graph"] : []),
-            ...(hidden > 0 ? [`${plural(hidden, "parameter")} ${this.model.open.has(index) ? "shown" : "hidden"}`] : [])].join(", ");
+    const words = [isolated(labelOf(node)), node.kind, `output ${outputText(node)}`, plural(node.inputs.length, "input"),
+                   plural(this.model.consumers[index].length, "consumer")];
+    if (this.model.heads.has(index)) words.push("an output of the graph");
+    if (this.model.members[index].length > 0) words.push(this.groupState(index));
+    return words.join(", ");
   }
 
   showDetails() {
     if (this.selected === null) {
       const {nodes, groups} = this.model;
-      this.details.replaceChildren(make("p", {class: "muted"}, `${plural(nodes.length, "node")}, ${plural(groups.length, "group")} with ` +
-        "parameters. Choose a node in the graph or in the list."));
+      const words = `${plural(nodes.length, "node")}, ${plural(groups.length, "group")} with parameters.`;
+      this.details.replaceChildren(make("p", {class: "muted"}, `${words} Choose a node in the graph or in the list.`));
       return;
     }
     const node = this.model.nodes[this.selected];
@@ -278,8 +290,8 @@ class GraphSection {
       ["Kind", node.kind + (this.model.heads.has(this.selected) ? ", output of the graph" : "")],
       ["Operator", node.kind === "function" ? named(node.operator) : null],
       ["Function", node.function === null ? null : goLink("code", node.function, named(node.function))],
-      ["Size in the library", node.function === null ? null : node.function_bytes === null ? "not known" : size(node.function_bytes)],
-      ["Outputs", node.outputs.length === 0 ? null : make("ul", {class: "plain"}, node.outputs.map((output) => this.outputOf(output)))],
+      ["In the library", node.function === null ? null : size(node.function_bytes)],
+      ["Outputs", node.outputs.length === 0 ? null : some(node.outputs, (output) => this.outputOf(output))],
       ["Tensor", node.tensor === null ? null : goLink("tensor", node.tensor, named(report.tensors[node.tensor].name))],
       ["Inputs", node.inputs.length === 0 ? null : some(node.inputs, nodeLink)],
       ["Consumers", users.length === 0 ? null : some(users, nodeLink)],
@@ -287,9 +299,9 @@ class GraphSection {
     ]));
   }
 
-  outputOf({dtype, shape, storage, bytes}) {
-    return make("li", null, make("bdi", null, `${shapeText(shape)} ${dtype}`), bytes === null ? null : [", ", size(bytes)],
-                storage === null ? null : `, storage ${storage}`);
+  outputOf(output) {
+    const bytes = output.bytes === null ? [] : [", ", size(output.bytes)];
+    return [make("bdi", null, valueText(output)), ...bytes, output.storage === null ? null : `, storage ${output.storage}`];
   }
 
   smallScale() {
@@ -338,9 +350,9 @@ class NodeSearch {
     Object.assign(this, {nodes, choose, found: [], active: 0});
     this.texts = nodes.map((node) => `${node.name}\n${node.operator}`.toLowerCase());
     this.list = make("ul", {id: "node-list", role: "listbox", "aria-label": "Nodes", onclick: (event) => this.pick(event)});
-    this.input = make("input", {type: "search", id: "node-search", role: "combobox", "aria-expanded": "true", "aria-controls": "node-list",
-                                "aria-autocomplete": "list", placeholder: "Search nodes", "aria-label": "Search nodes", autocomplete: "off",
-                                oninput: () => this.update(), onkeydown: (event) => this.key(event)});
+    this.input = make("input", {type: "search", id: "node-search", role: "combobox", "aria-expanded": "true", autocomplete: "off",
+                                "aria-controls": "node-list", "aria-autocomplete": "list", "aria-label": "Search nodes",
+                                placeholder: "Search nodes", oninput: () => this.update(), onkeydown: (event) => this.key(event)});
     this.state = make("p", {class: "muted", role: "status"});
     this.element = make("div", {class: "search"}, this.input, this.state, this.list);
     this.update();
@@ -350,13 +362,17 @@ class NodeSearch {
     const text = this.input.value.trim().toLowerCase();
     this.found = [];
     this.texts.forEach((name, index) => name.includes(text) && this.found.push(index));
-    this.active = 0;
+    this.active = text === "" ? -1 : 0;
     const listed = Math.min(this.found.length, LISTED);
-    this.state.textContent = plural(this.found.length, "node") + (listed < this.found.length ? `, the first ${listed} are listed` : "");
-    this.list.replaceChildren(...this.found.slice(0, LISTED).map((index, at) => make("li", {role: "option", id: `node-option-${at}`, "data-at": at},
-      make("i", {class: `swatch node-${this.nodes[index].category}`}), named(labelOf(this.nodes[index])),
-      make("span", {class: "muted"}, " ", this.nodes[index].kind === "function" ? named(this.nodes[index].name) : this.nodes[index].kind))));
+    const rest = listed < this.found.length ? `, the first ${listed} are listed` : "";
+    this.state.textContent = plural(this.found.length, "node") + rest;
+    this.list.replaceChildren(...this.found.slice(0, LISTED).map((index, at) => this.optionOf(this.nodes[index], at)));
     this.mark();
+  }
+
+  optionOf(node, at) {
+    return make("li", {role: "option", id: `node-option-${at}`, "data-at": at}, make("i", {class: `swatch node-${node.category}`}),
+                named(labelOf(node)), make("span", {class: "muted"}, " ", node.kind === "function" ? named(node.name) : node.kind));
   }
 
   mark() {
@@ -378,7 +394,7 @@ class NodeSearch {
   key(event) {
     const by = {ArrowDown: 1, ArrowUp: -1}[event.key];
     if (by) this.active = Math.max(0, Math.min(this.list.children.length - 1, this.active + by));
-    else if (event.key === "Enter" && this.found.length > 0) this.choose(this.found[this.active]);
+    else if (event.key === "Enter" && this.found.length > 0) this.choose(this.found[Math.max(0, this.active)]);
     else return;
     this.mark();
     event.preventDefault();
@@ -387,7 +403,7 @@ class NodeSearch {
 
 function showGraph(section) {
   if (report.graph === null || report.graph.nodes.length === 0) {
-    section.append(make("p", {class: "muted"}, "No graph in this bundle."));
+    nothing(section, "No graph in this bundle.");
     return null;
   }
   const graph = new GraphSection(section, report.graph);

@@ -2,14 +2,14 @@
 "use strict";
 
 const BOX_SCALE = 0.16;   // below it, nodes are dots and edges are straight
-const LABEL_SCALE = 0.5;  // below it, a label is too small to be read
+const LABEL_SCALE = 0.55;  // below it, a label is too small to be read
 const MAX_SCALE = 3;
 
 // Numbers in typed arrays: a fifth of the memory of the arrays in the report.
 function packLayout(layout) {
   const {nodes, edges} = layout;
-  const packed = {width: layout.width, height: layout.height, node: new Int32Array(nodes.length), box: new Float32Array(nodes.length * 4),
-                  row: new Map(), from: new Int32Array(edges.length), to: new Int32Array(edges.length),
+  const packed = {width: layout.width, height: layout.height, row: new Map(), node: new Int32Array(nodes.length),
+                  box: new Float32Array(nodes.length * 4), from: new Int32Array(edges.length), to: new Int32Array(edges.length),
                   first: new Uint32Array(edges.length + 1), points: null, edgeBox: new Float32Array(edges.length * 4)};
   nodes.forEach(([index, x, y, w, h], row) => {
     packed.node[row] = index;
@@ -33,11 +33,14 @@ const CATEGORIES = [
   ["math", "Convolution, dense", /conv|dense|matmul|gemm|attention|einsum/i],
   ["reduce", "Pooling, normalisation", /pool|norm|softmax|mean|reduce|sum|arg(max|min)/i],
   ["move", "Layout, copies", /reshape|transpose|concat|split|layout|squeeze|slice|pad|cast|take|gather|expand|flatten|copy|nop/i],
+  ["other", "Other function", /^/],
+  ["input", "Input", /$^/],
+  ["param", "Parameter", /$^/],
 ];
 function categoryOf(node) {
   if (node.kind === "input" || node.kind === "param") return node.kind;
   if (node.kind === "nop") return "move";
-  return CATEGORIES.find(([, , pattern]) => pattern.test(node.operator))?.[0] ?? "other";
+  return CATEGORIES.find(([, , pattern]) => pattern.test(node.operator))[0];
 }
 
 function readPalette() {
@@ -206,7 +209,7 @@ class GraphCanvas {
 
   // All of it where that can be read, else its beginning.
   start() {
-    if (this.fitScale() >= LABEL_SCALE) return this.fit();
+    if (this.fitScale() >= 0.75) return this.fit();
     const first = this.scene.layout.node[this.topRow()];
     this.camera.scale = 0.85;
     this.place(first, this.width / 2, 48);

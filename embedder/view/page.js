@@ -3,23 +3,25 @@
 
 function summary() {
   const {library, graph, tensors} = report;
-  const holds = [graph === null ? null : "its graph", tensors.length === 0 ? null : plural(tensors.length, "tensor")].filter(Boolean).join(" and ");
+  const parts = [...(graph === null ? [] : ["its graph"]), ...(tensors.length === 0 ? [] : [plural(tensors.length, "tensor")])];
   const format = {elf: "ELF", macho: "Mach-O", pe: "PE"}[library.format] ?? library.format;
-  return [`${format} library, ${library.bits} bits, `, make("bdi", null, shown(library.machine)), holds === "" ? "" : `, with ${holds} in it`];
+  const holds = parts.length === 0 ? "" : `, with ${parts.join(" and ")} in it`;
+  return [`${format} library, ${library.bits} bits, `, named(library.machine), holds];
 }
 
 function tiles() {
   const {graph, tensors, memory} = report;
   const sum = (key) => tensors.reduce((total, tensor) => total + tensor[key], 0);
   const [bytes, stored] = [sum("bytes"), sum("stored_bytes")];
+  const isLess = stored < bytes;
+  const saved = isLess ? `stored as ${humanSize(stored)}, ${percent(1 - ratio(stored, bytes))} saved` : "stored as they are";
   const functions = graph === null ? 0 : graph.nodes.filter(({kind}) => kind === "function").length;
   const sub = (text) => make("small", {class: "muted"}, text);
   return facts([
     ["File", [size(report.bytes), sub(`${count(report.bytes)} bytes`)]],
     ["Library", [size(report.host_bytes), sub(`${percent(ratio(report.host_bytes, report.bytes))} of the file`)]],
     ["Payload", [size(report.payload_bytes), sub(report.mapped ? "mapped with the library" : "in the file only, not mapped")]],
-    ["Tensors", tensors.length === 0 ? null : [size(bytes), sub(stored < bytes ? `stored as ${humanSize(stored)}, saved ${percent(1 - ratio(stored, bytes))}` :
-                                                                                 "stored as they are")]],
+    ["Tensors", tensors.length === 0 ? null : [size(bytes), sub(saved)]],
     ["Graph", graph === null ? null : [plural(graph.nodes.length, "node"), sub(plural(functions, "function call"))]],
     ["Memory", memory === null ? null : [size(memory.pool), sub(`${humanSize(memory.peak)} at the peak`)]],
   ], {class: "tiles"});
@@ -28,22 +30,23 @@ function tiles() {
 function warnings() {
   const odd = report.tensors.filter(isOdd).length;
   const wrong = report.signatures.filter(({state}) => state === "wrong").length;
-  const sign = () => make("span", {"aria-hidden": "true"}, "⚠ ");
+  const item = (kind, ...content) => make("li", {class: kind}, make("span", {"aria-hidden": "true"}, "⚠ "), content);
   const items = [];
-  if (wrong > 0) items.push(make("li", {class: "bad"}, sign(), `${plural(wrong, "signature")} of this bundle ${wrong === 1 ? "is" : "are"} wrong.`));
-  if (odd > 0) items.push(make("li", {class: "warn"}, sign(), `${plural(odd, "tensor")} hold${odd === 1 ? "s" : ""} NaN or infinite values. `,
-                               link("Show", () => go.oddTensors())));
-  return items.length === 0 ? null : make("ul", {class: "warnings", "aria-label": "Warnings"}, items);
+  if (wrong > 0) items.push(item("bad", `${plural(wrong, "signature")} of this bundle ${wrong === 1 ? "is" : "are"} wrong.`));
+  const words = `${plural(odd, "tensor")} ${odd === 1 ? "holds" : "hold"} NaN or infinite values. `;
+  if (odd > 0) items.push(item("warn", words, link("Show", () => go.oddTensors())));
+  return items.length === 0 ? [] : [make("ul", {class: "warnings", "aria-label": "Warnings"}, items)];
 }
 
-const code = (text) => (text === null ? null : make("code", null, shown(text)));
 const list = (texts) => (texts.length === 0 ? null : some(texts, (text) => named(text), 12));
 
 function libraryFacts({library}) {
-  return facts([["Format", `${library.format}, ${library.bits} bits, ${library.byte_order} endian`], ["Machine", named(library.machine)],
-                ["Its name", library.name === null ? null : named(library.name)], ["Build id", code(library.build_id)],
+  const {function_count: all, exported_count: exported} = library;
+  return facts([["Format", `${library.format}, ${library.bits} bits, ${library.byte_order} endian`],
+                ["Machine", named(library.machine)], ["Its name", library.name === null ? null : named(library.name)],
+                ["Build id", code(library.build_id)],
                 ["Linker", library.linker === null ? null : named(library.linker)], ["Compilers", list(library.compilers)],
-                ["Needs", list(library.needed)], ["Functions", `${count(library.function_count)}, ${count(library.exported_count)} exported`]]);
+                ["Needs", list(library.needed)], ["Functions", `${count(all)}, ${count(exported)} exported`]]);
 }
 
 function signatureOf({key_id: key, state}) {
@@ -69,13 +72,15 @@ function artifactTable() {
 }
 
 function showOverview(section) {
-  section.append(...[warnings()].filter(Boolean), make("div", {class: "columns"},
-    make("div", null, make("h3", null, "Library"), libraryFacts(report)), make("div", null, make("h3", null, "Identity"), identityFacts())));
+  const titled = (title, content) => make("div", null, make("h3", null, title), content);
+  section.append(...warnings(), 
+                 make("div", {class: "columns"}, titled("Library", libraryFacts(report)), titled("Identity", identityFacts())));
   if (report.artifacts.length > 0) section.append(make("h3", null, "Artifacts"), artifactTable());
 }
 
-part("head").append(make("p", {class: "kind muted"}, "Pannier bundle"), make("h1", null, named(report.bundle)), make("p", null, summary()), tiles());
-part("foot").append(make("p", {class: "muted"}, `Made by ${report.producer}. This page holds all that it shows and asks no network for anything.`));
+part("head").append(make("p", {class: "kind muted"}, "Pannier bundle"), make("h1", null, named(report.bundle)),
+                    make("p", null, summary()), tiles());
+part("foot").append(make("p", {class: "muted"}, `Made by ${report.producer}. The page holds all that it shows: no network.`));
 showOverview(part("overview"));
 const graphSection = showGraph(part("graph"));
 new Treemap(part("bytes"));

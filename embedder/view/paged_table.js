@@ -1,7 +1,7 @@
 // Tables that stay quick at 100,000 rows: sorted by their headers, filtered by text, drawn in pages, rows that open.
 "use strict";
 
-const PAGE = 200;
+const PAGE = 100;
 const compare = (a, b) => (typeof a === "number" ? a - b : a < b ? -1 : a > b ? 1 : 0);
 
 // columns: {title, value(row): what it sorts by, cell(row), numeric, sorts: false}; options: filter(row): text to search;
@@ -12,7 +12,8 @@ class PagedTable {
     this.body = make("tbody");
     this.state = make("span", {role: "status", class: "muted"});
     this.heads = columns.map((column, at) => this.headOf(column, at));
-    const table = make("table", null, make("caption", {class: "hidden"}, label), make("thead", null, make("tr", null, this.heads)), this.body);
+    const table = make("table", null, make("caption", {class: "hidden"}, label), make("thead", null, make("tr", null, this.heads)),
+                       this.body);
     this.back = button("Previous", () => this.turn(-1), {"aria-label": `${label}: previous page`});
     this.next = button("Next", () => this.turn(1), {"aria-label": `${label}: next page`});
     this.pager = make("div", {class: "tools pager"}, this.back, this.next);
@@ -94,7 +95,8 @@ class PagedTable {
     const line = make("tr", null, cells);
     if (!this.options.detail) return [line];
     const isOpen = this.open.has(row);
-    const toggle = button("", () => this.toggle(row), {class: "open", "aria-expanded": String(isOpen), "aria-label": this.options.opens(row)});
+    const state = {class: "open", "aria-expanded": String(isOpen), "aria-label": this.options.opens(row)};
+    const toggle = button("", () => this.toggle(row), state);
     cells[0].prepend(toggle);
     if (!isOpen) return [line];
     return [line, make("tr", {class: "detail"}, make("td", {colspan: this.columns.length}, this.options.detail(row)))];

@@ -15,20 +15,22 @@ function barsPath(counts, width, height) {
   const step = width / counts.length;
   return counts.map((value, at) => {
     const high = value === 0 ? 0 : Math.max(1, height * value / most);
-    return high === 0 ? "" : `M${(at * step).toFixed(2)} ${height}v${(-high).toFixed(2)}h${Math.max(0.5, step * 0.88).toFixed(2)}v${high.toFixed(2)}z`;
+    const [x, wide, up] = [at * step, step * 0.88, high].map((number) => number.toFixed(2));
+    return high === 0 ? "" : `M${x} ${height}v-${up}h${wide}v${up}z`;
   }).join("");
 }
 
 function smallHistogram({counts}) {
-  return svg("svg", {viewBox: "0 0 100 20", class: "spark", "aria-hidden": "true"}, svg("path", {d: barsPath(counts, 100, 20), class: "bars"}));
+  const bars = svg("path", {d: barsPath(counts, 100, 20), class: "bars"});
+  return svg("svg", {viewBox: "0 0 100 20", class: "spark", "aria-hidden": "true"}, bars);
 }
 
 function histogramWords({counts, low, high}) {
   const all = counts.reduce((sum, value) => sum + value, 0);
   const at = counts.indexOf(Math.max(...counts));
   const step = (high - low) / counts.length;
-  return `${plural(all, "value")} in ${counts.length} equal ranges from ${real(low)} to ${real(high)}; the fullest, ${real(low + at * step)} to ` +
-    `${real(low + (at + 1) * step)}, holds ${percent(ratio(counts[at], all))}.`;
+  return `${plural(all, "value")} in ${counts.length} equal ranges from ${real(low)} to ${real(high)}; the fullest, ` +
+    `${real(low + at * step)} to ${real(low + (at + 1) * step)}, holds ${percent(ratio(counts[at], all))}.`;
 }
 
 function histogram(statistics) {
@@ -39,7 +41,8 @@ function histogram(statistics) {
   const picture = svg("svg", {viewBox: `-8 -6 ${width + 16} ${height + 32}`, role: "img", "aria-label": words, class: "histogram"},
                       svg("path", {d: barsPath(counts, width, height), class: "bars"}),
                       svg("path", {d: `M0 ${height + 0.5}H${width}`, class: "axis"}),
-                      svg("text", {x: 0, y: height + 18}, real(low)), svg("text", {x: width, y: height + 18, class: "end"}, real(high)));
+                      svg("text", {x: 0, y: height + 18}, real(low)),
+                      svg("text", {x: width, y: height + 18, class: "end"}, real(high)));
   if (low < 0 && high > 0) {
     const zero = width * -low / (high - low);
     picture.append(svg("path", {d: `M${zero} ${height}v6`, class: "axis"}));
@@ -52,10 +55,11 @@ function tensorDetail(row) {
   const {tensor, index} = row;
   const {statistics} = tensor;
   const node = nodeOfTensor(index);
-  const pairs = [["Name", named(tensor.name)], ["Values", `${tensor.dtype} ${shapeText(tensor.shape)}`],
+  const pairs = [["Name", named(tensor.name)], ["Values", make("bdi", null, valueText(tensor))],
                  ["Stored", [size(tensor.stored_bytes), ` of `, size(tensor.bytes), `, ${shown(tensor.codec)}`]],
                  ["In the graph", node === null ? null : goLink("node", node, named(report.graph.nodes[node].name))]];
-  if (statistics === null) return make("div", {class: "opened"}, facts(pairs), make("p", {class: "muted"}, "No statistics for this tensor."));
+  const none = () => make("p", {class: "muted"}, "No statistics for this tensor.");
+  if (statistics === null) return make("div", {class: "opened"}, facts(pairs), none());
   pairs.push(["Elements", count(statistics.elements)], ["Smallest", real(statistics.min)], ["Largest", real(statistics.max)],
              ["Mean", real(statistics.mean)], ["Zeros", `${count(statistics.zeros)}, ${percent(zeroShare(tensor))}`],
              ["No numbers", isOdd(tensor) ? warningOf(statistics) : "none"]);
@@ -78,12 +82,12 @@ const TENSOR_COLUMNS = [
   {title: "Zeros", numeric: true, value: ({tensor}) => zeroShare(tensor),
    cell: ({tensor}) => (tensor.statistics === null ? "–" : percent(zeroShare(tensor)))},
   {title: "Values", sorts: false,
-   cell: ({tensor}) => (tensor.statistics === null || tensor.statistics.counts.length === 0 ? "" : smallHistogram(tensor.statistics))},
+   cell: ({tensor}) => ((tensor.statistics?.counts.length ?? 0) === 0 ? "" : smallHistogram(tensor.statistics))},
 ];
 
 function showTensors(section) {
   const rows = report.tensors.map((tensor, index) => ({tensor, index}));
-  if (rows.length === 0) return section.append(make("p", {class: "muted"}, "No tensors in this bundle."));
+  if (rows.length === 0) return nothing(section, "No tensors in this bundle.");
   const odd = rows.filter(({tensor}) => isOdd(tensor)).length;
   const table = new PagedTable("Tensors", TENSOR_COLUMNS, rows, {
     filter: ({tensor}) => `${tensor.name} ${tensor.dtype} ${tensor.codec}`, detail: tensorDetail,

@@ -1,7 +1,8 @@
 // Where the bytes are, as a treemap: the library's functions, the tensors, all else; each as large as its bytes.
 "use strict";
 
-const LEAVES = 250;  // of each group; smaller ones are one leaf together
+const LEAVES = 600;  // of each group; smaller ones are one leaf together
+const LEAST_AREA = 40;
 
 function rowRatio(row, side, sum) {
   const [most, least] = [row[0].area, row[row.length - 1].area];
@@ -12,7 +13,7 @@ function rowRatio(row, side, sum) {
 function squarify(items, x, y, width, height) {
   const total = items.reduce((sum, item) => sum + item.bytes, 0);
   const scale = ratio(width * height, total);
-  items.forEach((item) => { item.area = item.bytes * scale; });
+  items.forEach((item) => { item.area = Math.max(1e-9, item.bytes * scale); });  // never 0: it divides
   for (let first = 0; first < items.length;) {
     const side = Math.max(1e-6, Math.min(width, height));
     let sum = items[first].area;
@@ -26,7 +27,8 @@ function squarify(items, x, y, width, height) {
     let along = 0;
     for (const item of items.slice(first, end)) {
       const length = item.area / thick;
-      Object.assign(item, width < height ? {x: x + along, y, width: length, height: thick} : {x, y: y + along, width: thick, height: length});
+      if (width < height) Object.assign(item, {x: x + along, y, width: length, height: thick});
+      else Object.assign(item, {x, y: y + along, width: thick, height: length});
       along += length;
     }
     if (width < height) [y, height] = [y + thick, height - thick];
@@ -48,23 +50,28 @@ function byteGroups(isStored) {
   const code = functionLeaves();
   const library = Math.max(0, report.host_bytes - sum(code));
   code.push({name: code.length > 0 ? "all else in the library" : "library", what: "data, tables, symbols", bytes: library});
-  const tensors = report.tensors.map((tensor, index) => ({name: tensor.name, what: `tensor, ${tensor.dtype} ${shapeText(tensor.shape)}`,
-                                                          bytes: bytesOf(tensor), tensor: index}));
+  const tensors = report.tensors.map((tensor, index) =>
+    ({name: tensor.name, what: `tensor, ${valueText(tensor)}`, bytes: bytesOf(tensor), tensor: index}));
   const others = report.artifacts.filter((artifact) => artifact.kind !== "params" || tensors.length === 0)
     .map((artifact) => ({name: artifact.name, what: `artifact, ${artifact.kind}`, bytes: bytesOf(artifact)}));
   const stored = report.artifacts.reduce((total, artifact) => total + artifact.stored_bytes, 0);
-  others.push({name: "index, digests, padding", what: "what holds it together", bytes: Math.max(0, report.bytes - report.host_bytes - stored)});
+  const rest = Math.max(0, report.bytes - report.host_bytes - stored);
+  others.push({name: "index, digests, padding", what: "what holds it together", bytes: rest});
   return [["Library", "code", code], ["Tensors", "tensor", tensors], ["All else", "other", others]]
     .map(([name, kind, leaves]) => ({name, kind, leaves: leaves.filter((leaf) => leaf.bytes > 0)}))
     .map((group) => ({...group, bytes: sum(group.leaves)})).filter((group) => group.bytes > 0).sort((a, b) => b.bytes - a.bytes);
 }
 
-function largest(leaves) {
+// Where there is no room for all: the rest together, as the last one.
+function largest(leaves, area) {
   const sorted = [...leaves].sort((a, b) => b.bytes - a.bytes);
-  if (sorted.length <= LEAVES) return sorted;
-  const rest = sorted.splice(LEAVES);
-  sorted.push({name: `${count(rest.length)} smaller ones`, what: "in the table below", bytes: rest.reduce((sum, leaf) => sum + leaf.bytes, 0)});
-  return sorted.sort((a, b) => b.bytes - a.bytes);
+  const least = LEAST_AREA * sorted.reduce((sum, leaf) => sum + leaf.bytes, 0) / area;
+  const few = sorted.findIndex((leaf, at) => at === LEAVES || leaf.bytes < least);
+  if (few < 0 || few >= sorted.length - 1) return sorted;
+  const rest = sorted.splice(few);
+  const bytes = rest.reduce((sum, leaf) => sum + leaf.bytes, 0);
+  sorted.push({name: `${count(rest.length)} smaller ones`, what: "in the table below", bytes});
+  return sorted;
 }
 
 class Treemap {
@@ -83,8 +90,8 @@ class Treemap {
   toolbar() {
     const choice = (text, isStored) => make("label", null, make("input", {type: "radio", name: "treemap-bytes", checked: isStored,
       onchange: () => { this.isStored = isStored; this.regroup(); this.draw(this.width); }}), " ", text);
-    return make("fieldset", {class: "tools"}, make("legend", {class: "hidden"}, "Bytes to show"), choice("as stored in the file", true),
-                choice("before compression", false));
+    return make("fieldset", {class: "tools"}, make("legend", {class: "hidden"}, "Bytes to show"),
+                choice("as stored in the file", true), choice("before compression", false));
   }
 
   regroup() {
@@ -129,19 +136,21 @@ class Treemap {
     const {x, y, width, height} = group;
     const head = height > 60 && width > 60 ? 20 : 0;
     const title = `${group.name} ${humanSize(group.bytes)}, ${percent(ratio(group.bytes, this.total))}`;
-    const leaves = largest(group.leaves);
+    const leaves = largest(group.leaves, width * height);
     squarify(leaves, x + 1, y + 1 + head, Math.max(0, width - 2), Math.max(0, height - 2 - head));
     const fits = title.length * 6.6 < width - 8 ? title : group.name;
-    return [head > 0 ? svg("text", {x: x + 4, y: y + 14, class: "group"}, fits) : null, ...leaves.map((leaf) => this.drawLeaf(leaf, group))];
+    const words = head > 0 ? svg("text", {x: x + 4, y: y + 14, class: "group"}, fits) : null;
+    return [words, ...leaves.map((leaf) => this.drawLeaf(leaf, group))];
   }
 
   drawLeaf(leaf, group) {
     const {x, y, width, height} = leaf;
     const gap = Math.min(1, width / 4, height / 4);
     const rest = {width: Math.max(0, width - gap), height: Math.max(0, height - gap), rx: width > 12 && height > 12 ? 2 : 0};
-    const words = `${isolated(leaf.name)}: ${leaf.what}, ${humanSize(leaf.bytes)}, ${percent(ratio(leaf.bytes, this.total))}`;
+    const share = percent(ratio(leaf.bytes, this.total));
+    const words = `${isolated(leaf.name)}: ${isolated(leaf.what)}, ${humanSize(leaf.bytes)}, ${share}`;
     const letters = Math.floor((width - 10) / 6.7);
-    const text = shown(leaf.name);
+    const text = pictured(leaf.name);
     const at = this.leaves.length;
     const element = svg("g", {class: `leaf ${group.kind}`, role: "button", tabindex: -1, "aria-label": words,
                               onclick: () => this.choose(at)}, svg("title", null, words), svg("rect", {x, y, ...rest}));
@@ -174,7 +183,8 @@ class Treemap {
     this.chosen = element;
     element.classList.add("chosen");
     this.focus(at);
-    this.readout.replaceChildren(this.linkTo(leaf), ` ${leaf.what}, `, size(leaf.bytes), `, ${percent(ratio(leaf.bytes, this.total))} of all`);
+    const share = `, ${percent(ratio(leaf.bytes, this.total))} of all`;
+    this.readout.replaceChildren(this.linkTo(leaf), " ", make("bdi", null, shown(leaf.what)), ", ", size(leaf.bytes), share);
     const node = leaf.tensor !== undefined ? nodeOfTensor(leaf.tensor) : leaf.code !== undefined ? nodeOfFunction(leaf.code) : null;
     if (node !== null && go.node !== null) this.readout.append(", ", link("show in the graph", () => go.node(node)));
   }
