@@ -162,12 +162,9 @@ Result<int> RunDiff(const DiffCommand& command, const OutputStyle& style) {
   };
   PANNIER_TRY(const OpenedBundle a, open(command.a));
   PANNIER_TRY(const OpenedBundle b, open(command.b));
-  Result<Json> compared = [&] {
-    const auto params = a.reader.FindArtifact(kParamsArtifact);
-    Progress progress("comparing", params ? a.reader.artifact(*params).size() : 0, !style.quiet && !style.json);
-    return CompareBundles({a, command.a}, {b, command.b}, command.threads, [&](std::uint64_t bytes) { progress.Advance(bytes); });
-  }();
-  PANNIER_TRY(const Json json, std::move(compared));
+  Progress progress(!style.quiet && !style.json);
+  PANNIER_TRY(const Json json, CompareBundles({a, command.a}, {b, command.b}, {command.threads, &progress}));
+  progress.Clear();
   if (style.json) {
     fmt::print("{}\n", json.dump(2, ' ', false, Json::error_handler_t::replace));
   } else if (!style.quiet && command.html != "-") {

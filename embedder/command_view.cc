@@ -27,27 +27,23 @@ Result<int> RunView(const ViewCommand& command, const OutputStyle& style) {
   ReportOptions options;
   PANNIER_TRY(options.keys, ReadKeys(command.keys));
   options.statistics = !command.no_statistics;
-  options.threads = command.threads;
+  Progress progress(!style.quiet && !style.json);
+  options.effort = {command.threads, &progress};
   PANNIER_TRY(const OpenedBundle bundle,
               OpenedBundle::Open(command.bundle, command.arch, WithoutDigests::kRead).WithContext(Printable(command.bundle)));
-  Result<nlohmann::json> report = [&] {
-    std::uint64_t total = 0;
-    if (const auto params = bundle.reader.FindArtifact(kParamsArtifact)) total = bundle.reader.artifact(*params).size();
-    Progress progress("reading", total, !style.quiet && !style.json);
-    options.progress = [&progress](std::uint64_t bytes) { progress.Advance(bytes); };
-    return MakeReport(bundle, Utf8Name(Utf8Path(command.bundle).filename()), options);
-  }();
-  if (!report.ok()) return report.TakeStatus().WithContext(Printable(command.bundle));
-  const std::string page = MakePage(kReportPage, (*report)["bundle"].get<std::string>(), *report);
+  PANNIER_TRY(const nlohmann::json report,
+              MakeReport(bundle, Utf8Name(Utf8Path(command.bundle).filename()), options).WithContext(Printable(command.bundle)));
+  progress.Clear();
+  const std::string page = MakePage(kReportPage, report["bundle"].get<std::string>(), report);
   PANNIER_CHECK_OK(WritePage(page, command.output));
   if (command.output == "-") return kExitDone;
   if (style.json) {
-    const nlohmann::json json = {{"file", command.output}, {"bytes", page.size()}, {"notes", (*report)["notes"]}};
+    const nlohmann::json json = {{"file", command.output}, {"bytes", page.size()}, {"notes", report["notes"]}};
     fmt::print("{}\n", json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
   } else if (!style.quiet) {
     fmt::print("{}: {}\n", Printable(command.output), HumanSize(page.size()));
-    const auto graph = report->find("graph");
-    if (graph != report->end() && !(*graph)["layout_note"].is_null())
+    const auto graph = report.find("graph");
+    if (graph != report.end() && !(*graph)["layout_note"].is_null())
       fmt::print("  {}\n", (*graph)["layout_note"].get<std::string>());
   }
   return kExitDone;

@@ -81,14 +81,13 @@ bool IsTensors(const format::Artifact* artifact) {
   return artifact != nullptr && artifact->kind() == format::ArtifactKind::TvmParams;
 }
 
-Result<Json> CompareParamsArtifacts(const DiffSide& a, const DiffSide& b, unsigned threads,
-                                    const std::function<void(std::uint64_t)>& progress) {
+Result<Json> CompareParamsArtifacts(const DiffSide& a, const DiffSide& b, const Effort& effort) {
   const format::Artifact* const left = Find(a, kParamsArtifact);
   const format::Artifact* const right = Find(b, kParamsArtifact);
   if (!IsTensors(left) || !IsTensors(right)) return Json();
   PANNIER_TRY(const TensorReader one, a.bundle.reader.Tensors(*left));
   PANNIER_TRY(const TensorReader other, b.bundle.reader.Tensors(*right));
-  return CompareParams({one, a.bundle.reader.has_digests()}, {other, b.bundle.reader.has_digests()}, threads, progress);
+  return CompareParams({one, a.bundle.reader.has_digests()}, {other, b.bundle.reader.has_digests()}, effort);
 }
 
 // All artifacts by name: only in one, or with other bytes.
@@ -143,8 +142,7 @@ bool AnyOf(const Json& object, std::initializer_list<const char*> lists) {
 
 }  // namespace
 
-Result<Json> CompareBundles(const DiffSide& a, const DiffSide& b, unsigned threads,
-                            const std::function<void(std::uint64_t)>& progress) {
+Result<Json> CompareBundles(const DiffSide& a, const DiffSide& b, const Effort& effort) {
   Json json = {{"schema", "pannier.diff"}, {"version", 1}, {"a", SideJson(a)}, {"b", SideJson(b)}};
   json["same_host"] = HaveSameHost(json);
   json["library"] = nullptr;
@@ -155,7 +153,7 @@ Result<Json> CompareBundles(const DiffSide& a, const DiffSide& b, unsigned threa
   }
   PANNIER_TRY(json["artifacts"], CompareArtifacts(a, b));
   PANNIER_TRY(json["graph"], CompareGraphArtifacts(a, b));
-  PANNIER_TRY(json["params"], CompareParamsArtifacts(a, b, threads, progress));
+  PANNIER_TRY(json["params"], CompareParamsArtifacts(a, b, effort));
   PANNIER_TRY(json["signatures"], CompareSignatures(a, b));
   const bool has_other_code = !json["library"].is_null() && (AnyOf(json["library"], {"facts", "sections"}) ||
                                                              AnyOf(json["library"]["functions"], {"added", "removed", "changed"}) ||

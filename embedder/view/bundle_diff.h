@@ -3,12 +3,11 @@
 #ifndef PANNIER_EMBEDDER_VIEW_BUNDLE_DIFF_H_
 #define PANNIER_EMBEDDER_VIEW_BUNDLE_DIFF_H_
 
-#include <cstdint>
-#include <functional>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 
 #include "embedder/opened_bundle.h"
+#include "src/effort.h"
 #include "src/result.h"
 
 namespace pannier {
@@ -19,8 +18,7 @@ struct DiffSide {
 };
 
 // "differ" is false only where all that is compared is the same.
-Result<nlohmann::json> CompareBundles(const DiffSide& a, const DiffSide& b, unsigned threads,
-                                      const std::function<void(std::uint64_t)>& progress);
+Result<nlohmann::json> CompareBundles(const DiffSide& a, const DiffSide& b, const Effort& effort);
 
 }  // namespace pannier
 

@@ -185,7 +185,8 @@ Json DescribeChanges(ByteView file, const BundleReader& reader, const LibraryFac
   for (const format::Edit* edit : *(*undo)->edits()) {
     const std::uint64_t changed = ChangedBytes(file, reader, *edit);
     bytes += changed;
-    edits.push_back({{"host_offset", edit->offset()}, {"bytes", changed}, {"place", PlaceOf(library, BundleOffset(reader, edit->offset()))}});
+    edits.push_back(
+        {{"host_offset", edit->offset()}, {"bytes", changed}, {"place", PlaceOf(library, BundleOffset(reader, edit->offset()))}});
   }
   Json added = Json::array();
   for (const format::Part* part : *reader.manifest().parts()) {

@@ -203,14 +203,16 @@ class SameValues {
 
 }  // namespace
 
-Result<Json> CompareParams(const ParamsSide& one, const ParamsSide& other, unsigned threads,
-                           const std::function<void(std::uint64_t)>& progress) {
+Result<Json> CompareParams(const ParamsSide& one, const ParamsSide& other, const Effort& effort) {
   const TensorReader& a = one.tensors;
   const TensorReader& b = other.tensors;
+  std::uint64_t bytes = 0;
+  for (std::uint32_t i = 0; i < a.size(); ++i) bytes += a[i].size();
+  effort.Begin("comparing", bytes);
   std::vector<Json> changes(a.size());
   std::vector<Json> recoded(a.size());
   std::vector<std::optional<std::uint32_t>> partners(a.size());
-  PANNIER_CHECK_OK(ParallelFor(a.size(), threads, [&](std::uint64_t number) -> Status {
+  PANNIER_CHECK_OK(ParallelFor(a.size(), effort.threads, [&](std::uint64_t number) -> Status {
     const auto i = static_cast<std::uint32_t>(number);
     partners[i] = b.Find(ToText(a[i].name()));
     if (partners[i]) {
@@ -221,7 +223,7 @@ Result<Json> CompareParams(const ParamsSide& one, const ParamsSide& other, unsig
       PANNIER_TRY(const std::string b_codec, CodecText(right));
       if (a_codec != b_codec) recoded[i] = {{"name", ToText(a[i].name())}, {"a_codec", a_codec}, {"b_codec", b_codec}};
     }
-    if (progress) progress(a[i].size());
+    effort.Advance(a[i].size());
     return {};
   }));
   Json report = {

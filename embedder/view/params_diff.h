@@ -2,11 +2,10 @@
 #ifndef PANNIER_EMBEDDER_VIEW_PARAMS_DIFF_H_
 #define PANNIER_EMBEDDER_VIEW_PARAMS_DIFF_H_
 
-#include <cstdint>
-#include <functional>
 #include <nlohmann/json_fwd.hpp>
 
 #include "src/bundle_reader.h"
+#include "src/effort.h"
 #include "src/result.h"
 
 namespace pannier {
@@ -21,8 +20,7 @@ struct ParamsSide {
 // "elements", "differing", "greatest" and "mean" (of differences between finite values; null where there are none, or the type has
 // no numbers), and "same_as": the tensor of a that has these values, if one has. Tensors belong together by name. `progress` gets
 // the bytes compared; from any thread.
-Result<nlohmann::json> CompareParams(const ParamsSide& a, const ParamsSide& b, unsigned threads,
-                                     const std::function<void(std::uint64_t)>& progress);
+Result<nlohmann::json> CompareParams(const ParamsSide& a, const ParamsSide& b, const Effort& effort);
 
 }  // namespace pannier
 

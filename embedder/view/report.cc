@@ -64,7 +64,7 @@ Status AddStatistics(const OpenedBundle& bundle, const ReportOptions& options, c
                      Json& notes) {
   std::vector<Json> statistics(tensors.size());
   std::vector<std::string> failures(tensors.size());
-  PANNIER_CHECK_OK(ParallelFor(tensors.size(), options.threads, [&](std::uint64_t i) -> Status {
+  PANNIER_CHECK_OK(ParallelFor(tensors.size(), options.effort.threads, [&](std::uint64_t i) -> Status {
     const auto index = static_cast<std::uint32_t>(i);
     PANNIER_TRY(const ChunkedContent content, tensors.Content(index));
     const auto found = StatisticsOf(content, DataTypeOf(tensors[index]), ShapeOf(tensors[index]), bundle.reader.has_digests());
@@ -72,7 +72,7 @@ Status AddStatistics(const OpenedBundle& bundle, const ReportOptions& options, c
     if (found.ok() && *found) statistics[i] = ToJson(**found);
     const auto whole = content.StoredWhole();
     if (whole.ok() && *whole) bundle.file.Release(**whole);
-    if (options.progress) options.progress(content.size());
+    options.effort.Advance(content.size());
     return {};
   }));
   for (std::uint32_t i = 0; i < tensors.size(); ++i) {
@@ -260,6 +260,7 @@ Result<Json> MakeReport(const OpenedBundle& bundle, const std::string& path, con
   if (const auto index = reader.FindArtifact(kParamsArtifact);
       options.statistics && index && reader.artifact(*index).kind() == format::ArtifactKind::TvmParams) {
     PANNIER_TRY(const TensorReader reader_of_tensors, reader.Tensors(reader.artifact(*index)));
+    options.effort.Begin("reading values", reader.artifact(*index).size());
     PANNIER_CHECK_OK(AddStatistics(bundle, options, reader_of_tensors, tensors, notes));
   }
   report["functions"] = TakeFunctions(report["library"], notes);

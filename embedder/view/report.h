@@ -2,12 +2,12 @@
 #ifndef PANNIER_EMBEDDER_VIEW_REPORT_H_
 #define PANNIER_EMBEDDER_VIEW_REPORT_H_
 
-#include <functional>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
 
 #include "embedder/opened_bundle.h"
+#include "src/effort.h"
 #include "src/public_key.h"
 #include "src/result.h"
 
@@ -16,8 +16,7 @@ namespace pannier {
 struct ReportOptions {
   std::vector<PublicKey> keys;
   bool statistics = true;  // of all values: reads all of params twice
-  unsigned threads = 0;
-  std::function<void(std::uint64_t bytes)> progress;  // of params that are read; from any thread
+  Effort effort = 0;
 };
 
 // All texts are fit to be shown: without control characters, none much longer than 200 bytes.
