@@ -167,6 +167,7 @@ void AddLooking(CLI::App& app, CommandLine& arguments) {
   view.add_option("BUNDLE", arguments.view.bundle)->type_name("FILE")->required();
   view.add_option("-o,--output", arguments.view.output, "the page; - is stdout")->type_name("REPORT.html")->required();
   view.add_flag("--no-statistics", arguments.view.no_statistics, "do not read the values of tensors");
+  view.add_flag("--no-graphviz", arguments.view.no_graphviz, "place the graph's nodes by rank, which takes no time");
   AddCheckedKeys(view, arguments.view.keys);
   AddThreads(view, arguments.view.threads);
   AddArch(view, arguments.view.arch, "the slice of a fat file to show");

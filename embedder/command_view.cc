@@ -27,6 +27,7 @@ Result<int> RunView(const ViewCommand& command, const OutputStyle& style) {
   ReportOptions options;
   PANNIER_TRY(options.keys, ReadKeys(command.keys));
   options.statistics = !command.no_statistics;
+  options.placing = command.no_graphviz ? Placing::kRank : Placing::kGraphviz;
   Progress progress(!style.quiet && !style.json);
   options.effort = {command.threads, &progress};
   PANNIER_TRY(const OpenedBundle bundle,

@@ -51,6 +51,7 @@ struct ViewCommand {
   std::string arch;    // as for inspect
   std::vector<std::string> keys;
   bool no_statistics = false;
+  bool no_graphviz = false;
   unsigned threads = 0;
 };
 Result<int> RunView(const ViewCommand& command, const OutputStyle& style);

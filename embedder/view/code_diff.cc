@@ -20,7 +20,9 @@ using Json = nlohmann::json;
 class Places {
  public:
   explicit Places(const LibraryFacts& library) : library_(library) {
-    for (const LibrarySection& section : library.sections) sections_.push_back(&section);
+    for (const LibrarySection& section : library.sections) {
+      if (section.memory_size != 0) sections_.push_back(&section);
+    }
     std::sort(sections_.begin(), sections_.end(),
               [](const LibrarySection* a, const LibrarySection* b) { return a->address < b->address; });
   }
@@ -37,8 +39,9 @@ class Places {
     const auto section = std::upper_bound(sections_.begin(), sections_.end(), address,
                                           [](std::uint64_t at, const LibrarySection* other) { return at < other->address; });
     if (section == sections_.begin()) return {};
-    // What has no bytes in the file, .bss for one, lies behind the section that ends there.
-    return (*std::prev(section))->name;
+    const LibrarySection& before = **std::prev(section);
+    // The end itself, too: code asks for it (__bss_end).
+    return address - before.address <= before.memory_size ? before.name : std::string();
   }
 
  private:
@@ -157,7 +160,8 @@ std::map<std::string, std::vector<ByteView>> SectionsByName(const LibraryFacts& 
   std::map<std::string, std::vector<ByteView>> sections;
   for (const LibrarySection& section : library.sections) {
     const auto bytes = file.Slice(section.offset, section.size);
-    if (bytes && !section.name.starts_with(".tvm") && !section.name.starts_with("__TVM,")) sections[section.name].push_back(*bytes);
+    if (bytes && section.size != 0 && !section.name.starts_with(".tvm") && !section.name.starts_with("__TVM,"))
+      sections[section.name].push_back(*bytes);
   }
   return sections;
 }

@@ -219,12 +219,12 @@ GraphGroups GroupNodes(const GraphModel& graph, const std::vector<bool>& is_para
   return groups;
 }
 
-GraphLayouts LayOut(const GraphModel& graph, const GraphGroups& groups, const std::vector<std::string>& labels) {
+GraphLayouts LayOut(const GraphModel& graph, const GraphGroups& groups, const std::vector<std::string>& labels, Placing placing) {
   GraphLayouts layouts;
   const auto place = [&](const Drawing& drawing) {
     if (layouts.note.empty() && drawing.boxes.size() > kMostNodesForDot)
       layouts.note = StrCat("more than ", kMostNodesForDot, " nodes: placed by rank, not by Graphviz");
-    if (!layouts.note.empty() || drawing.boxes.empty()) return ByRank(drawing);
+    if (placing == Placing::kRank || !layouts.note.empty() || drawing.boxes.empty()) return ByRank(drawing);
     Result<GraphLayout> layout = ByDot(drawing);
     if (layout.ok()) return std::move(*layout);
     layouts.note = StrCat("nodes are placed by rank, since Graphviz could not be used: ", layout.status().message());

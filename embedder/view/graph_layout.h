@@ -50,8 +50,10 @@ struct GraphLayouts {
   std::string note;  // why dot did not make them; empty: it did
 };
 
+enum class Placing : std::uint8_t { kGraphviz, kRank };
+
 // `labels`: for each node, as it will be shown; only their lengths count.
-GraphLayouts LayOut(const GraphModel& graph, const GraphGroups& groups, const std::vector<std::string>& labels);
+GraphLayouts LayOut(const GraphModel& graph, const GraphGroups& groups, const std::vector<std::string>& labels, Placing placing);
 
 }  // namespace pannier
 

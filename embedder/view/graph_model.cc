@@ -48,9 +48,9 @@ std::optional<std::uint64_t> BitsOf(std::string_view dtype) {
       number = 10 * number + static_cast<std::uint64_t>(dtype[at] - '0');
   };
   read(bits);
-  const std::size_t lanes_at = dtype.rfind('x');
-  if (lanes_at != std::string_view::npos && lanes_at >= at && lanes_at + 1 < dtype.size()) {
-    at = lanes_at + 1;
+  if (at < dtype.size() && dtype[at] == '_') at = std::min(dtype.rfind('x'), dtype.size());  // float8_e4m3fn
+  if (at < dtype.size()) {
+    if (dtype[at++] != 'x' || at == dtype.size()) return std::nullopt;
     read(lanes);
     if (at != dtype.size()) return std::nullopt;
   }

@@ -144,9 +144,10 @@ Result<LibraryFacts> ReadElfFacts(ByteView library) {
   facts.order = file.header.order;
   facts.machine = MachineName(file.header);
   for (const elf::Section& section : sections) {
-    if (!section.has_bytes()) continue;
-    facts.sections.push_back(
-        {std::string(section.name), section.address, section.offset, section.size, (section.flags & kExecutableSection) != 0});
+    if (section.type == elf::kSectionNull) continue;
+    facts.sections.push_back({std::string(section.name), section.address, section.has_bytes() ? section.offset : 0,
+                              section.has_bytes() ? section.size : 0, section.is_allocated() ? section.size : 0,
+                              (section.flags & kExecutableSection) != 0});
   }
   const ByteView strings = DynamicStrings(file);
   for (const elf::DynamicEntry& entry : file.dynamic) {

@@ -21,7 +21,8 @@ struct LibrarySection {
   std::string name;  // Mach-O: "__TEXT,__text"
   std::uint64_t address = 0;
   std::uint64_t offset = 0;  // in the file
-  std::uint64_t size = 0;    // in the file
+  std::uint64_t size = 0;    // in the file; 0 of those that are zero-filled
+  std::uint64_t memory_size = 0;
   bool is_code = false;
 };
 
@@ -43,7 +44,7 @@ struct LibraryFacts {
   std::string linker;                      // empty: it left no trace
   std::vector<std::string> compilers;      // that left a comment
   std::vector<std::string> needed;         // libraries, in the file's order
-  std::vector<LibrarySection> sections;    // with bytes in the file, by offset
+  std::vector<LibrarySection> sections;    // by offset
   std::vector<LibraryFunction> functions;  // defined ones with a name, by address
   std::uint64_t exported = 0;              // so many of them
 };

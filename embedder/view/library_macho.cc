@@ -156,8 +156,10 @@ Result<LibraryFacts> ReadMachOFacts(ByteView library) {
   facts.machine = macho::ArchName(header.cpu_type, header.cpu_subtype);
   for (const macho::Segment& segment : segments) {
     for (const macho::Section& section : segment.sections) {
-      if (!section.has_bytes() || !library.Contains(section.offset, section.size)) continue;
-      facts.sections.push_back({StrCat(section.segment_name, ",", section.name), section.address, section.offset, section.size,
+      const bool has_bytes = section.has_bytes() && section.size != 0;
+      if (has_bytes && !library.Contains(section.offset, section.size)) continue;
+      facts.sections.push_back({StrCat(section.segment_name, ",", section.name), section.address, has_bytes ? section.offset : 0,
+                                has_bytes ? section.size : 0, section.size,
                                 (section.flags & (kSomeInstructions | kPureInstructions)) != 0});
     }
   }

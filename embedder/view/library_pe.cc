@@ -154,9 +154,9 @@ Result<LibraryFacts> ReadPeFacts(ByteView library) {
   facts.linker =
       StrCat("linker ", library.Read<std::uint8_t>(linker).value_or(0), ".", library.Read<std::uint8_t>(linker + 1).value_or(0));
   for (const pe::Section& section : model.sections) {
-    if (!section.has_bytes()) continue;
-    facts.sections.push_back({std::string(pe::SectionName(library, model.header, section)), section.address, section.raw_offset,
-                              section.raw_size, (section.characteristics & kCodeSection) != 0});
+    facts.sections.push_back({std::string(pe::SectionName(library, model.header, section)), section.address,
+                              section.has_bytes() ? section.raw_offset : 0, section.has_bytes() ? section.raw_size : 0,
+                              section.memory_size(), (section.characteristics & kCodeSection) != 0});
   }
   ReadBuildId(model, facts);
   ReadImports(model, facts);

@@ -129,7 +129,7 @@ class GraphReport {
     for (std::size_t i = 0; i < tensors.size(); ++i) tensors_.emplace(tensors[i]["name"].get<std::string>(), i);
   }
 
-  Json Make() const {
+  Json Make(Placing placing) const {
     std::vector<bool> is_param;
     std::vector<std::string> labels;
     for (const GraphNode& node : graph_.nodes) {
@@ -137,7 +137,7 @@ class GraphReport {
       labels.push_back(Printable(OperatorName(node)));
     }
     const GraphGroups groups = GroupNodes(graph_, is_param);
-    const GraphLayouts layouts = LayOut(graph_, groups, labels);
+    const GraphLayouts layouts = LayOut(graph_, groups, labels, placing);
     Json nodes = Json::array();
     for (std::uint32_t i = 0; i < graph_.nodes.size(); ++i) nodes.push_back(NodeJson(i, groups, labels[i]));
     Json heads = Json::array();
@@ -250,7 +250,7 @@ Result<Json> MakeReport(const OpenedBundle& bundle, const std::string& path, con
       PANNIER_CHECK_OK(BundleReader::CheckKind(reader.artifact(*index)));
       PANNIER_TRY(const std::string text, GraphText(bundle, reader.artifact(*index)));
       PANNIER_TRY(const GraphModel graph, ParseGraph(text));
-      report["graph"] = GraphReport(graph, library, tensors).Make();
+      report["graph"] = GraphReport(graph, library, tensors).Make(options.placing);
       report["memory"] = MemoryJson(graph);
       return {};
     };

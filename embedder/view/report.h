@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "embedder/opened_bundle.h"
+#include "embedder/view/graph_layout.h"
 #include "src/effort.h"
 #include "src/public_key.h"
 #include "src/result.h"
@@ -16,6 +17,7 @@ namespace pannier {
 struct ReportOptions {
   std::vector<PublicKey> keys;
   bool statistics = true;  // of all values: reads all of params twice
+  Placing placing = Placing::kGraphviz;
   Effort effort = 0;
 };
 
