@@ -278,7 +278,7 @@ class GraphSection {
     if (this.selected === null) {
       const {nodes, groups} = this.model;
       const words = `${plural(nodes.length, "node")}, ${plural(groups.length, "group")} with parameters.`;
-      this.details.replaceChildren(make("p", {class: "muted"}, `${words} Choose a node in the graph or in the list.`));
+      this.details.replaceChildren(make("p", {class: "muted nothing"}, `${words} Choose a node in the graph or in the list.`));
       return;
     }
     const node = this.model.nodes[this.selected];
@@ -306,7 +306,8 @@ class GraphSection {
 
   smallScale() {
     const {width, height} = this.model.layout;
-    const room = Math.min(150 / width, 150 / height);
+    const side = this.view.width < 500 ? 90 : 150;
+    const room = Math.min(side / width, side / height);
     return {x: Math.max(room, 36 / width), y: Math.max(room, 36 / height)};  // a long graph is drawn wider than it is
   }
 
@@ -349,7 +350,8 @@ class NodeSearch {
   constructor(nodes, choose) {
     Object.assign(this, {nodes, choose, found: [], active: 0});
     this.texts = nodes.map((node) => `${node.name}\n${node.operator}`.toLowerCase());
-    this.list = make("ul", {id: "node-list", role: "listbox", "aria-label": "Nodes", onclick: (event) => this.pick(event)});
+    this.list = make("ul", {id: "node-list", role: "listbox", tabindex: -1, "aria-label": "Nodes",
+                            onclick: (event) => this.pick(event)});
     this.input = make("input", {type: "search", id: "node-search", role: "combobox", "aria-expanded": "true", autocomplete: "off",
                                 "aria-controls": "node-list", "aria-autocomplete": "list", "aria-label": "Search nodes",
                                 placeholder: "Search nodes", oninput: () => this.update(), onkeydown: (event) => this.key(event)});
