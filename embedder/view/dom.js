@@ -38,7 +38,7 @@ const isolated = (name) => "\u2068" + shown(name) + "\u2069";
 
 const count = (number) => number.toLocaleString("en-US");
 const plural = (number, one, many) => `${count(number)} ${number === 1 ? one : many ?? one + "s"}`;
-const percent = (share) => (share > 0 && share < 0.001 ? "< 0.1" : (100 * share).toFixed(share < 0.9995 ? 1 : 0)) + " %";
+const percent = (share) => (share > 0 && share < 0.001 ? "< 0.1" : (100 * share).toFixed(share < 0.9995 ? 1 : 0)) + "\u00a0%";
 const ratio = (partial, whole) => (whole > 0 ? partial / whole : 0);
 
 function humanSize(bytes) {

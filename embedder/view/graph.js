@@ -307,7 +307,7 @@ class GraphSection {
   smallScale() {
     const {width, height} = this.model.layout;
     const side = this.view.width < 500 ? 90 : 150;
-    const room = Math.min(side / width, side / height);
+    const room = Math.min(side / width, (height > 4 * width ? this.view.height - 32 : side) / height);
     return {x: Math.max(room, 36 / width), y: Math.max(room, 36 / height)};  // a long graph is drawn wider than it is
   }
 
@@ -330,8 +330,10 @@ class GraphSection {
     }
     context.strokeStyle = palette.accent;
     context.lineWidth = 2;
-    context.strokeRect(-camera.x / camera.scale * scale.x, -camera.y / camera.scale * scale.y,
-                       view.width / camera.scale * scale.x, Math.max(3, view.height / camera.scale * scale.y));
+    const high = view.height / camera.scale * scale.y;
+    const more = Math.max(0, 10 - high);  // of thousands of ranks, those in view are a line
+    context.strokeRect(-camera.x / camera.scale * scale.x, -camera.y / camera.scale * scale.y - more / 2,
+                       view.width / camera.scale * scale.x, high + more);
   }
 
   jump(event) {
