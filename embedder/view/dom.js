@@ -49,7 +49,8 @@ function humanSize(bytes) {
   return `${value.toPrecision(3)}\u00a0${["KiB", "MiB", "GiB", "TiB", "PiB"][unit]}`;
 }
 const size = (bytes) => (bytes === null ? "–" : make("span", {title: `${count(bytes)} bytes`, class: "size"}, humanSize(bytes)));
-const real = (number) => (number === null || number === undefined ? "–" : String(Number(number.toPrecision(4))).replace("-", "−"));
+const digits = (number) => String(Number(number.toPrecision(4))).replaceAll("-", "−");
+const real = (number) => (number === null || number === undefined ? "–" : digits(number));
 const shapeText = (shape) => (shape.length === 0 ? "scalar" : shape.join("×"));
 
 // dl of pairs; pairs without a value are left out

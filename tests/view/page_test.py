@@ -160,6 +160,43 @@ def test_wheel_without_focus(view):
     check("the wheel scrolls the page where the graph has no focus", view.position(0)["scale"], before[1])
 
 
+def test_minimap(view):
+    view.page.locator("#graph-canvas").scroll_into_view_if_needed()
+    view.page.get_by_role("button", name="Fit").click()
+    view.settle()
+    small = view.page.locator(".minimap")
+    check("no small map where all is in view", small.is_visible(), False)
+    for _ in range(5):
+        view.page.get_by_role("button", name="Zoom in").click()
+    before = view.position(0)
+    box = small.bounding_box()
+    view.page.mouse.click(box["x"] + box["width"] / 2, box["y"] + 3)
+    after = view.position(0)
+    check("the small map leads to a place", after["y"] > before["y"] and after["scale"] == before["scale"])
+
+
+def test_touch(browser, path):
+    view = View(browser, path, has_touch=True, viewport={"width": 412, "height": 800})
+    view.page.locator("#graph-canvas").scroll_into_view_if_needed()
+    view.settle()
+    (x, y), before = centre_of(view), view.position(0)
+    session = view.context.new_cdp_session(view.page)
+
+    def touch(kind, *points):
+        fingers = [{"x": at, "y": y, "id": number} for number, at in enumerate(points)]
+        session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": fingers})
+
+    touch("touchStart", x - 40, x + 40)
+    for apart in (50, 60, 70, 80):
+        touch("touchMove", x - apart, x + apart)
+    touch("touchEnd")
+    after = view.position(0)
+    check("two fingers zoom", abs(after["scale"] / before["scale"] - 2) < 0.1)
+    check("about their middle", abs((before["x"] - x) * after["scale"] / before["scale"] - (after["x"] - x)) < 8)
+    check("zooming chooses nothing", chosen(view), None)
+    view.close()
+
+
 def test_groups(view):
     page, nodes = view.page, view.report()["graph"]["nodes"]
     groups = {node["group"] for node in nodes if node["group"] is not None and node["kind"] == "param"}
@@ -222,28 +259,33 @@ def test_keyboard(view):
     check("Escape chooses none", chosen(view), None)
     page.keyboard.press("ArrowDown")
     check("an arrow begins at the top", chosen(view), "data")
-    edges = {(a, b) for a, b, _ in graph["layouts"]["collapsed"]["edges"]}
-    words = [page.locator("#graph > [aria-live]").inner_text()]
-    for _ in range(3):
-        page.keyboard.press("ArrowDown")
-        words.append(page.locator("#graph > [aria-live]").text_content())
-    check("what is chosen is said", all(", function, output " in word and "input" in word for word in words[1:]))
-    check("each step chooses another", len(set(words)), 4)
-    page.keyboard.press("ArrowUp")
-    check("up goes back along an edge", page.locator("#graph > [aria-live]").text_content() != words[-1])
-    rows = {}
-    for index, _, y, _, _ in graph["layouts"]["collapsed"]["nodes"]:
-        rows.setdefault(y, []).append(index)
-    row = next(row for row in rows.values() if len(row) > 1)
-    first = next(i for i in row if any(b == i for _, b in edges))
+    layout = graph["layouts"]["collapsed"]
+    edges = {(start, end) for start, end, _ in layout["edges"]}
+    names = {node["name"]: index for index, node in enumerate(graph["nodes"])}
+
+    def walk(key):
+        page.keyboard.press(key)
+        return names[view.text("#node-details dd")]
+
+    path = [0]
+    for _ in range(4):
+        path.append(walk("ArrowDown"))
+        said = page.locator("#graph > [aria-live]").text_content()
+        check("what is chosen is said", ", function, output " in said and " input" in said and "×" in said)
+    check("down goes along edges", all(step in edges for step in zip(path, path[1:])))
+    check("up goes back along one", (walk("ArrowUp"), path[-1]) in edges)
+    places = {index: (x, y) for index, x, y, _, _ in layout["nodes"]}
+    row = next(
+        sorted(i for i in places if places[i][1] == y) for x, y in places.values() if [p[1] for p in places.values()].count(y) > 1
+    )
+    row.sort(key=places.get)
     page.get_by_role("button", name="Fit").click()
-    at = view.position(first)
+    at = view.position(row[0])
     page.mouse.click(at["x"], at["y"])
-    before = page.locator("#graph > [aria-live]").text_content()
-    page.keyboard.press("ArrowRight")
-    if page.locator("#graph > [aria-live]").text_content() == "Nothing on the right.":
-        page.keyboard.press("ArrowLeft")
-    check("left and right go to a neighbour", page.locator("#graph > [aria-live]").text_content() != before)
+    check("right goes to the next of the rank", walk("ArrowRight"), row[1])
+    check("left goes back", walk("ArrowLeft"), row[0])
+    page.keyboard.press("ArrowLeft")
+    check("where there is none, that is said", page.locator("#graph > [aria-live]").text_content(), "Nothing on the left.")
     page.keyboard.press("0")
     page.keyboard.press("Tab")
     check("Tab leaves the graph", page.evaluate("document.activeElement.id"), "node-search")
@@ -560,6 +602,7 @@ def main():
         for test in (
             test_graph_with_mouse,
             test_wheel_without_focus,
+            test_minimap,
             test_groups,
             test_search,
             test_keyboard,
@@ -570,6 +613,7 @@ def main():
             test(view)
         view.close()
         test_narrow(browser, small)
+        test_touch(browser, small)
         test_dark(browser, small)
         test_paper(browser, small)
         test_hostile(browser, folder)
