@@ -29,25 +29,28 @@ const shown = (name) => {
   return text.trim() === "" ? "(no name)" : text;
 };
 // Less of what is in every name, where there is little room.
-const pictured = (name) => shown(name.replace(/^tvmgen_default_/, "").replace(/^fused_/, "").replace(/(^|_)((nn|contrib)_)+/g, "$1"));
+const pictured = (name) => shown(name.replace(/^(tvmgen_default_)?(fused_)?/, "").replace(/(^|_)((nn|contrib)_)+/g, "$1"));
 const named = (name) => make("bdi", {class: "name"}, shown(name));
+// One line of a name, in tables; all of it under the mouse.
+const brief = (name, content = named(name)) => make("span", {class: "short", title: shown(name)}, content);
 // For names inside of sentences that are attributes, where no <bdi> can be: a first strong isolate.
 const isolated = (name) => "\u2068" + shown(name) + "\u2069";
 
 const count = (number) => number.toLocaleString("en-US");
 const plural = (number, one, many) => `${count(number)} ${number === 1 ? one : many ?? one + "s"}`;
-const percent = (share) => (share > 0 && share < 0.001 ? "< 0.1" : (100 * share).toFixed(share < 0.9995 ? 1 : 0)) + " %";
+const percent = (share) => (share > 0 && share < 0.001 ? "< 0.1" : (100 * share).toFixed(share < 0.9995 ? 1 : 0)) + "\u00a0%";
 const ratio = (partial, whole) => (whole > 0 ? partial / whole : 0);
 
 function humanSize(bytes) {
-  if (bytes < 1024) return `${bytes} B`;
+  if (bytes < 1024) return `${bytes}\u00a0B`;
   let value = bytes / 1024;
   let unit = 0;
   for (; value >= 999.5 && unit < 4; ++unit) value /= 1024;
-  return `${value.toPrecision(3)} ${["KiB", "MiB", "GiB", "TiB", "PiB"][unit]}`;
+  return `${value.toPrecision(3)}\u00a0${["KiB", "MiB", "GiB", "TiB", "PiB"][unit]}`;
 }
 const size = (bytes) => (bytes === null ? "–" : make("span", {title: `${count(bytes)} bytes`, class: "size"}, humanSize(bytes)));
-const real = (number) => (number === null || number === undefined ? "–" : String(Number(number.toPrecision(4))).replace("-", "−"));
+const digits = (number) => String(Number(number.toPrecision(4))).replaceAll("-", "−");
+const real = (number) => (number === null || number === undefined ? "–" : digits(number));
 const shapeText = (shape) => (shape.length === 0 ? "scalar" : shape.join("×"));
 
 // dl of pairs; pairs without a value are left out

@@ -16,7 +16,7 @@ function showMap(section) {
     make("li", null, make("i", {class: `swatch part-${kind}`}), `${kind} `, size(bytes),
          make("span", {class: "muted"}, ` ${percent(ratio(bytes, report.bytes))}`)));
   const table = new PagedTable("Parts of the file", [
-    {title: "Part", value: (row) => row.name, cell: (row) => named(row.name)},
+    {title: "Part", value: (row) => row.name, cell: (row) => brief(row.name)},
     {title: "Kind", value: (row) => row.kind, cell: (row) => [make("i", {class: `swatch part-${row.kind}`}), row.kind]},
     {title: "Offset", numeric: true, value: (row) => row.offset, cell: (row) => count(row.offset)},
     {title: "Size", numeric: true, value: (row) => row.size, cell: (row) => size(row.size)},
@@ -157,7 +157,7 @@ function showFunctions(section) {
   if (report.functions.length === 0) return nothing(section, "The library names no functions: it may be stripped.");
   const all = report.functions.reduce((sum, {bytes}) => sum + bytes, 0);
   const table = new PagedTable("Functions", [
-    {title: "Function", value: (row) => row.name, cell: (row) => named(row.name)},
+    {title: "Function", value: (row) => row.name, cell: (row) => brief(row.name)},
     {title: "Size", numeric: true, value: (row) => row.bytes, cell: (row) => size(row.bytes)},
     {title: "Share", numeric: true, value: (row) => row.bytes, cell: (row) => percent(ratio(row.bytes, all))},
     {title: "Address", numeric: true, value: (row) => row.address, cell: (row) => code("0x" + row.address.toString(16))},

@@ -4,8 +4,10 @@
 class GraphModel {
   constructor(graph) {
     this.nodes = graph.nodes;
-    this.layouts = {collapsed: packLayout(graph.layouts.collapsed), expanded: packLayout(graph.layouts.expanded)};
+    const {collapsed, expanded} = graph.layouts;
     graph.layouts = null;
+    this.collapsed = packLayout(collapsed);
+    this.expanded = expanded.nodes.length > 0 ? packLayout(expanded) : this.collapsed;
     this.open = new Set();  // function nodes whose parameters are shown
     this.consumers = this.nodes.map(() => []);
     this.members = this.nodes.map(() => []);
@@ -19,7 +21,16 @@ class GraphModel {
   }
 
   get layout() {
-    return this.open.size === 0 ? this.layouts.collapsed : this.layouts.expanded;
+    return this.open.size === 0 ? this.collapsed : this.expanded;
+  }
+
+  get isAllOpen() {
+    return this.open.size > 0 && this.open.size >= this.groups.length;
+  }
+
+  // Where no function has parameters, there may still be nodes that only the expanded layout has.
+  openAll() {
+    this.open = new Set(this.groups.length > 0 ? this.groups : [0]);
   }
 
   // In the expanded layout, only parameters are ever left out: without the others, edges would lead nowhere.
@@ -34,8 +45,7 @@ class GraphModel {
     if (this.shows(index)) return;
     const {group} = this.nodes[index];
     if (group !== null && this.members[group].length > 0) this.open.add(group);
-    if (!this.shows(index)) this.groups.forEach((other) => this.open.add(other));
-    if (!this.shows(index)) this.open.add(index);
+    if (!this.shows(index)) this.openAll();
   }
 
   step(index, direction, centreOf) {
@@ -65,6 +75,7 @@ class GraphSection {
   constructor(section, graph) {
     this.model = new GraphModel(graph);
     this.selected = null;
+    this.changes = 0;  // of what is shown
     this.fitted = new Map();
     this.live = make("p", {class: "hidden", "aria-live": "polite"});
     this.hover = make("div", {class: "hover", "aria-hidden": "true"});
@@ -108,8 +119,8 @@ class GraphSection {
   }
 
   toolbar() {
-    this.expand = button("Expand all groups", () => this.setAll(this.model.open.size < this.model.groups.length));
-    this.expand.hidden = this.model.groups.length === 0;
+    this.expand = button("Expand all groups", () => this.setAll(!this.model.isAllOpen));
+    this.expand.hidden = this.model.expanded.node.length <= this.model.collapsed.node.length;
     this.single = button("", () => this.toggleGroup(this.selected), {hidden: true});
     const zoom = (text, label, factor) => button(text, () => this.view.zoom(factor), {"aria-label": label, title: label});
     return make("div", {class: "tools"}, this.expand, this.single, make("span", {class: "gap"}), zoom("+", "Zoom in", 1.3),
@@ -190,7 +201,8 @@ class GraphSection {
   }
 
   walk(direction) {
-    if (this.selected === null) return this.choose(this.model.layout.node[this.view.topRow()]);
+    const isShown = this.selected !== null && this.model.shows(this.selected);
+    if (!isShown) return this.choose(this.model.layout.node[this.view.topRow()] ?? null);
     const next = this.model.step(this.selected, direction, (index) => this.view.centreOf(index));
     if (next !== null) return this.choose(next);
     const words = {up: "No producer.", down: "No consumer.", left: "Nothing on the left.", right: "Nothing on the right."};
@@ -216,7 +228,7 @@ class GraphSection {
   refresh() {
     this.showDetails();
     this.view.invalidate();
-    this.expand.textContent = this.model.open.size < this.model.groups.length ? "Expand all groups" : "Collapse all groups";
+    this.expand.textContent = this.model.isAllOpen ? "Collapse all groups" : "Expand all groups";
     const group = this.selected === null ? null : this.groupOf(this.selected);
     this.single.hidden = group === null;
     if (group !== null) this.single.textContent = this.groupText(group);
@@ -238,9 +250,15 @@ class GraphSection {
 
   setAll(open) {
     this.inPlace(() => {
-      this.model.open.clear();
-      if (open) this.model.groups.forEach((group) => this.model.open.add(group));
+      if (open) this.model.openAll();
+      else this.model.open.clear();
+      this.leaveHidden();
     });
+  }
+
+  // what is chosen and is now hidden gives way to the function that it belongs to
+  leaveHidden() {
+    if (this.selected !== null && !this.model.shows(this.selected)) this.selected = this.model.nodes[this.selected].group;
   }
 
   toggleGroup(index) {
@@ -248,6 +266,7 @@ class GraphSection {
     if (group === null) return;
     this.inPlace(() => {
       if (!this.model.open.delete(group)) this.model.open.add(group);
+      this.leaveHidden();
     });
     this.live.textContent = `${this.groupState(group)}.`;
   }
@@ -260,8 +279,9 @@ class GraphSection {
     const anchor = isSeen ? this.selected : view.nearestTo(view.width / 2, view.height / 2)?.index ?? null;
     const at = anchor === null ? null : view.onScreen(anchor);
     change();
-    if (this.selected !== null && !this.model.shows(this.selected)) this.selected = this.model.nodes[this.selected].group;
-    if (at !== null && this.model.layout !== before) view.place(this.model.shows(anchor) ? anchor : this.selected, at.x, at.y);
+    ++this.changes;
+    const stays = anchor === null || this.model.shows(anchor) ? anchor : this.model.nodes[anchor].group;
+    if (at !== null && this.model.layout !== before) view.place(stays, at.x, at.y);
     this.refresh();
   }
 
@@ -278,7 +298,7 @@ class GraphSection {
     if (this.selected === null) {
       const {nodes, groups} = this.model;
       const words = `${plural(nodes.length, "node")}, ${plural(groups.length, "group")} with parameters.`;
-      this.details.replaceChildren(make("p", {class: "muted"}, `${words} Choose a node in the graph or in the list.`));
+      this.details.replaceChildren(make("p", {class: "muted nothing"}, `${words} Choose a node in the graph or in the list.`));
       return;
     }
     const node = this.model.nodes[this.selected];
@@ -289,7 +309,7 @@ class GraphSection {
       ["Name", named(node.name)],
       ["Kind", node.kind + (this.model.heads.has(this.selected) ? ", output of the graph" : "")],
       ["Operator", node.kind === "function" ? named(node.operator) : null],
-      ["Function", node.function === null ? null : goLink("code", node.function, named(node.function))],
+      ["Function", node.function === null ? null : this.functionOf(node)],
       ["In the library", node.function === null ? null : size(node.function_bytes)],
       ["Outputs", node.outputs.length === 0 ? null : some(node.outputs, (output) => this.outputOf(output))],
       ["Tensor", node.tensor === null ? null : goLink("tensor", node.tensor, named(report.tensors[node.tensor].name))],
@@ -299,6 +319,10 @@ class GraphSection {
     ]));
   }
 
+  functionOf({function: name, function_bytes: bytes}) {
+    return bytes === null ? named(name) : goLink("code", name, named(name));
+  }
+
   outputOf(output) {
     const bytes = output.bytes === null ? [] : [", ", size(output.bytes)];
     return [make("bdi", null, valueText(output)), ...bytes, output.storage === null ? null : `, storage ${output.storage}`];
@@ -306,7 +330,8 @@ class GraphSection {
 
   smallScale() {
     const {width, height} = this.model.layout;
-    const room = Math.min(150 / width, 150 / height);
+    const side = this.view.width < 500 ? 90 : 150;
+    const room = Math.min(side / width, (height > 4 * width ? this.view.height - 32 : side) / height);
     return {x: Math.max(room, 36 / width), y: Math.max(room, 36 / height)};  // a long graph is drawn wider than it is
   }
 
@@ -320,17 +345,31 @@ class GraphSection {
     const context = small.getContext("2d");
     small.width = Math.ceil(layout.width * scale.x);
     small.height = Math.ceil(layout.height * scale.y);
-    const {palette} = view.scene;
-    for (let row = 0; row < layout.node.length; ++row) {
-      if (!model.shows(layout.node[row])) continue;
-      const [x0, y0, x1] = layout.box.subarray(row * 4, row * 4 + 3);
-      context.fillStyle = palette["node-" + model.nodes[layout.node[row]].category];
-      context.fillRect(x0 * scale.x, y0 * scale.y, Math.max(1.5, (x1 - x0) * scale.x), 1.5);
-    }
-    context.strokeStyle = palette.accent;
+    context.drawImage(this.smallNodes(scale), 0, 0);
+    context.strokeStyle = view.scene.palette.accent;
     context.lineWidth = 2;
-    context.strokeRect(-camera.x / camera.scale * scale.x, -camera.y / camera.scale * scale.y,
-                       view.width / camera.scale * scale.x, Math.max(3, view.height / camera.scale * scale.y));
+    const high = view.height / camera.scale * scale.y;
+    const more = Math.max(0, 10 - high);  // of thousands of ranks, those in view are a line
+    context.strokeRect(-camera.x / camera.scale * scale.x, -camera.y / camera.scale * scale.y - more / 2,
+                       view.width / camera.scale * scale.x, high + more);
+  }
+
+  // kept until what is shown changes: it is all nodes, in every frame
+  smallNodes(scale) {
+    const {layout} = this.model;
+    const {palette} = this.view.scene;
+    const key = [palette, this.changes, this.small.width, this.small.height];
+    if (this.kept && key.every((value, at) => value === this.kept.key[at])) return this.kept.picture;
+    const picture = make("canvas", {width: this.small.width, height: this.small.height});
+    const context = picture.getContext("2d");
+    layout.node.forEach((index, row) => {
+      if (!this.model.shows(index)) return;
+      const [x0, y0, x1] = layout.box.subarray(row * 4, row * 4 + 3);
+      context.fillStyle = palette["node-" + this.model.nodes[index].category];
+      context.fillRect(x0 * scale.x, y0 * scale.y, Math.max(1.5, (x1 - x0) * scale.x), 1.5);
+    });
+    this.kept = {key, picture};
+    return picture;
   }
 
   jump(event) {
@@ -349,7 +388,8 @@ class NodeSearch {
   constructor(nodes, choose) {
     Object.assign(this, {nodes, choose, found: [], active: 0});
     this.texts = nodes.map((node) => `${node.name}\n${node.operator}`.toLowerCase());
-    this.list = make("ul", {id: "node-list", role: "listbox", "aria-label": "Nodes", onclick: (event) => this.pick(event)});
+    this.list = make("ul", {id: "node-list", role: "listbox", tabindex: -1, "aria-label": "Nodes",
+                            onclick: (event) => this.pick(event)});
     this.input = make("input", {type: "search", id: "node-search", role: "combobox", "aria-expanded": "true", autocomplete: "off",
                                 "aria-controls": "node-list", "aria-autocomplete": "list", "aria-label": "Search nodes",
                                 placeholder: "Search nodes", oninput: () => this.update(), onkeydown: (event) => this.key(event)});

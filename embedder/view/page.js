@@ -63,11 +63,11 @@ function identityFacts() {
 
 function artifactTable() {
   return new PagedTable("Artifacts", [
-    {title: "Artifact", value: (row) => row.name, cell: (row) => named(row.name)},
-    {title: "Kind", value: (row) => row.kind, cell: (row) => shown(row.kind)},
+    {title: "Artifact", value: (row) => row.name, cell: (row) => brief(row.name)},
+    {title: "Kind", value: (row) => row.kind, cell: (row) => brief(row.kind)},
     {title: "Size", numeric: true, value: (row) => row.bytes, cell: (row) => size(row.bytes)},
     {title: "Stored", numeric: true, value: (row) => row.stored_bytes, cell: (row) => size(row.stored_bytes)},
-    {title: "Codec", value: (row) => row.codec, cell: (row) => shown(row.codec)},
+    {title: "Codec", value: (row) => row.codec, cell: (row) => brief(row.codec)},
   ], report.artifacts).element;
 }
 

@@ -17,8 +17,8 @@ class PagedTable {
     this.back = button("Previous", () => this.turn(-1), {"aria-label": `${label}: previous page`});
     this.next = button("Next", () => this.turn(1), {"aria-label": `${label}: next page`});
     this.pager = make("div", {class: "tools pager"}, this.back, this.next);
-    this.element = make("div", {class: "table"}, this.tools(),
-                        make("div", {class: "scroll", role: "region", "aria-label": label, tabindex: 0}, table), this.pager);
+    const scroll = make("div", {class: "scroll", role: "region", "aria-label": `${label}, table`, tabindex: 0}, table);
+    this.element = make("div", {class: "table"}, this.tools(), scroll, this.pager);
     this.update();
   }
 

@@ -70,14 +70,14 @@ const STATISTIC = (title, key) => ({title, numeric: true, value: ({tensor}) => l
                                     cell: ({tensor}) => real(tensor.statistics?.[key])});
 const TENSOR_COLUMNS = [
   {title: "Name", value: ({tensor}) => tensor.name,
-   cell: ({tensor}) => [make("span", {class: "short", title: shown(tensor.name)}, named(tensor.name)),
+   cell: ({tensor}) => [brief(tensor.name),
                         ...(isOdd(tensor) ? [" ", warningOf(tensor.statistics)] : [])]},
-  {title: "Type", value: ({tensor}) => tensor.dtype, cell: ({tensor}) => make("bdi", null, shown(tensor.dtype))},
+  {title: "Type", value: ({tensor}) => tensor.dtype, cell: ({tensor}) => brief(tensor.dtype)},
   {title: "Shape", value: ({tensor}) => tensor.shape.reduce((product, side) => product * side, 1), numeric: true,
    cell: ({tensor}) => shapeText(tensor.shape)},
   {title: "Size", numeric: true, value: ({tensor}) => tensor.bytes, cell: ({tensor}) => size(tensor.bytes)},
   {title: "Stored", numeric: true, value: ({tensor}) => tensor.stored_bytes, cell: ({tensor}) => size(tensor.stored_bytes)},
-  {title: "Codec", value: ({tensor}) => tensor.codec, cell: ({tensor}) => shown(tensor.codec)},
+  {title: "Codec", value: ({tensor}) => tensor.codec, cell: ({tensor}) => brief(tensor.codec)},
   STATISTIC("Min", "min"), STATISTIC("Max", "max"), STATISTIC("Mean", "mean"),
   {title: "Zeros", numeric: true, value: ({tensor}) => zeroShare(tensor),
    cell: ({tensor}) => (tensor.statistics === null ? "–" : percent(zeroShare(tensor)))},

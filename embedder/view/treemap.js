@@ -20,6 +20,7 @@ function squarify(items, x, y, width, height) {
     let end = first + 1;
     for (; end < items.length; ++end) {
       const next = sum + items[end].area;
+      if (items[end].bytes > items[end - 1].bytes) break;  // the rest together, see below: a row of its own
       if (rowRatio(items.slice(first, end + 1), side, next) > rowRatio(items.slice(first, end), side, sum)) break;
       sum = next;
     }
@@ -79,7 +80,7 @@ class Treemap {
     this.isStored = true;
     this.current = 0;
     this.chosen = null;
-    this.readout = make("p", {class: "readout", role: "status"}, "Choose a part to see what it is.");
+    this.readout = make("p", {class: "readout nothing", role: "status"}, "Choose a part to see what it is.");
     this.holder = make("div", {class: "treemap"});
     this.details = make("details", {ontoggle: () => this.fillTable()}, make("summary", null, "The same as a table"));
     section.append(this.toolbar(), this.holder, this.readout, this.details);
@@ -105,9 +106,9 @@ class Treemap {
     if (!this.details.open) return;
     const rows = this.groups.flatMap((group) => group.leaves.map((leaf) => ({...leaf, group: group.name})));
     const table = new PagedTable("Where the bytes are", [
-      {title: "Part", value: (row) => row.name, cell: (row) => this.linkTo(row)},
+      {title: "Part", value: (row) => row.name, cell: (row) => brief(row.name, this.linkTo(row))},
       {title: "Group", value: (row) => row.group, cell: (row) => row.group},
-      {title: "What", value: (row) => row.what, cell: (row) => make("bdi", null, shown(row.what))},
+      {title: "What", value: (row) => row.what, cell: (row) => brief(row.what)},
       {title: "Bytes", numeric: true, value: (row) => row.bytes, cell: (row) => size(row.bytes)},
       {title: "Share", numeric: true, value: (row) => row.bytes, cell: (row) => percent(ratio(row.bytes, this.total))},
     ], rows, {filter: (row) => row.name, order: {at: 3, down: true}});
@@ -124,10 +125,11 @@ class Treemap {
     this.width = width;
     const height = Math.round(Math.max(300, Math.min(480, width * 0.45)));
     this.leaves = [];
+    this.labels = svg("g", {class: "labels", "aria-hidden": "true"});
     squarify(this.groups, 0, 0, width, height);
     const content = this.groups.flatMap((group) => this.drawGroup(group));
     this.holder.replaceChildren(svg("svg", {viewBox: `0 0 ${width} ${height}`, role: "group", onkeydown: (event) => this.key(event),
-      "aria-label": "Treemap of the bytes; arrow keys move from part to part, Enter chooses"}, content));
+      "aria-label": "Treemap of the bytes; arrow keys move from part to part, Enter chooses"}, content, this.labels));
     this.leaves[0]?.element.setAttribute("tabindex", 0);
     this.current = 0;
   }
@@ -149,14 +151,14 @@ class Treemap {
     const rest = {width: Math.max(0, width - gap), height: Math.max(0, height - gap), rx: width > 12 && height > 12 ? 2 : 0};
     const share = percent(ratio(leaf.bytes, this.total));
     const words = `${isolated(leaf.name)}: ${isolated(leaf.what)}, ${humanSize(leaf.bytes)}, ${share}`;
-    const letters = Math.floor((width - 10) / 6.7);
+    const letters = Math.floor((width - 7) / 6.4);
     const text = pictured(leaf.name);
     const at = this.leaves.length;
     const element = svg("g", {class: `leaf ${group.kind}`, role: "button", tabindex: -1, "aria-label": words,
                               onclick: () => this.choose(at)}, svg("title", null, words), svg("rect", {x, y, ...rest}));
     if (letters >= 3 && height > 18) {
-      element.append(svg("text", {x: x + 5, y: y + 14}, text.length <= letters ? text : text.slice(0, letters - 1) + "…"));
-      if (height > 34 && letters >= 7) element.append(svg("text", {x: x + 5, y: y + 28, class: "sub"}, humanSize(leaf.bytes)));
+      this.labels.append(svg("text", {x: x + 5, y: y + 14}, text.length <= letters ? text : text.slice(0, letters - 1) + "…"));
+      if (height > 34 && letters >= 7) this.labels.append(svg("text", {x: x + 5, y: y + 28, class: "sub"}, humanSize(leaf.bytes)));
     }
     this.leaves.push({leaf, element});
     return element;
@@ -184,6 +186,7 @@ class Treemap {
     element.classList.add("chosen");
     this.focus(at);
     const share = `, ${percent(ratio(leaf.bytes, this.total))} of all`;
+    this.readout.classList.remove("nothing");
     this.readout.replaceChildren(this.linkTo(leaf), " ", make("bdi", null, shown(leaf.what)), ", ", size(leaf.bytes), share);
     const node = leaf.tensor !== undefined ? nodeOfTensor(leaf.tensor) : leaf.code !== undefined ? nodeOfFunction(leaf.code) : null;
     if (node !== null && go.node !== null) this.readout.append(", ", link("show in the graph", () => go.node(node)));

@@ -3,6 +3,7 @@
 
 All placeholders are replaced in one pass: what is put in may hold the words of others.
 """
+
 import base64
 import hashlib
 import html

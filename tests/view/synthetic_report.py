@@ -6,6 +6,7 @@ usage: synthetic_report.py NODES [--hostile] [--bare] > report.json      NODES n
 
 Statistics, sizes and addresses are made up; positions are those of plain layers.
 """
+
 import argparse
 import json
 import math
@@ -15,7 +16,7 @@ import random
 HOSTILE = [
     "<img src=x onerror=window.pwned=1>",
     "</script><script>window.pwned=1</script>",
-    "\"><svg onload=window.pwned=1>",
+    '"><svg onload=window.pwned=1>',
     "'-window.pwned=1-'",
     "javascript:window.pwned=1",
     "<!--<script>",
@@ -28,17 +29,36 @@ HOSTILE = [
     "__proto__",
 ]
 OPERATORS = [
-    ("nn_contrib_conv2d_NCHWc_add_nn_relu", 4), ("nn_contrib_conv2d_NCHWc_add", 3), ("nn_contrib_dense_pack_add_nn_relu", 2),
-    ("nn_max_pool2d", 1), ("add_nn_relu", 1), ("nn_softmax", 1), ("layout_transform", 1), ("concatenate", 1), ("nn_batch_matmul", 1),
-    ("mean_subtract_divide", 1), ("transpose_reshape", 1),
+    ("nn_contrib_conv2d_NCHWc_add_nn_relu", 4),
+    ("nn_contrib_conv2d_NCHWc_add", 3),
+    ("nn_contrib_dense_pack_add_nn_relu", 2),
+    ("nn_max_pool2d", 1),
+    ("add_nn_relu", 1),
+    ("nn_softmax", 1),
+    ("layout_transform", 1),
+    ("concatenate", 1),
+    ("nn_batch_matmul", 1),
+    ("mean_subtract_divide", 1),
+    ("transpose_reshape", 1),
 ]
 NODE_WIDTH, NODE_HEIGHT = 180, 36
 
 
 def node(name, kind, inputs=(), **more):
     operator = more.pop("operator", "")
-    return {"name": name, "operator": operator, "kind": kind, "function": None, "function_bytes": None, "inputs": list(inputs),
-            "outputs": [], "attributes": {}, "tensor": None, "group": None, **more}
+    return {
+        "name": name,
+        "operator": operator,
+        "kind": kind,
+        "function": None,
+        "function_bytes": None,
+        "inputs": list(inputs),
+        "outputs": [],
+        "attributes": {},
+        "tensor": None,
+        "group": None,
+        **more,
+    }
 
 
 def network(count, chance):
@@ -56,14 +76,28 @@ def network(count, chance):
             shape = [channels, channels // 8, 3, 3] if at == 0 else [1, channels, 1, 1]
             own.append(len(nodes))
             size = 4 * math.prod(shape)
-            nodes.append(node(f"p{len(tensors)}", "param", tensor=len(tensors),
-                              outputs=[{"shape": shape, "dtype": "float32", "storage": None, "bytes": size}]))
+            nodes.append(
+                node(
+                    f"p{len(tensors)}",
+                    "param",
+                    tensor=len(tensors),
+                    outputs=[{"shape": shape, "dtype": "float32", "storage": None, "bytes": size}],
+                )
+            )
             tensors.append({"name": f"p{len(tensors)}", "dtype": "float32", "shape": shape})
         shape = [1, channels, 28, 28]
-        nodes.append(node(name, "function", [*inputs, *own], operator=f"fused_{operator}", function=name,
-                          function_bytes=chance.randrange(300, 9000),
-                          outputs=[{"shape": shape, "dtype": "float32", "storage": 1 + len(nodes) % 7, "bytes": 4 * math.prod(shape)}],
-                          attributes={"hash": f"{chance.getrandbits(64):016x}", "num_inputs": str(len(inputs) + params)}))
+        nodes.append(
+            node(
+                name,
+                "function",
+                [*inputs, *own],
+                operator=f"fused_{operator}",
+                function=name,
+                function_bytes=chance.randrange(300, 9000),
+                outputs=[{"shape": shape, "dtype": "float32", "storage": 1 + len(nodes) % 7, "bytes": 4 * math.prod(shape)}],
+                attributes={"hash": f"{chance.getrandbits(64):016x}", "num_inputs": str(len(inputs) + params)},
+            )
+        )
         for index in own:
             nodes[index]["group"] = len(nodes) - 1
         return len(nodes) - 1
@@ -80,8 +114,15 @@ def network(count, chance):
                     break
             ends.append(at)
         last = ends[0] if len(ends) == 1 else call("concatenate" if len(ends) > 2 else "add_nn_relu", ends, 0)
-    nodes.append(node("reshape_nop", "nop", [last], operator="nop",
-                      outputs=[{"shape": [1, 1000], "dtype": "float32", "storage": 3, "bytes": 4000}]))
+    nodes.append(
+        node(
+            "reshape_nop",
+            "nop",
+            [last],
+            operator="nop",
+            outputs=[{"shape": [1, 1000], "dtype": "float32", "storage": 3, "bytes": 4000}],
+        )
+    )
     last = call("nn_softmax", [len(nodes) - 1], 0)
     return nodes, [last], tensors
 
@@ -137,7 +178,9 @@ def layers(nodes, shown, edges, step):
     widest = max(len(row) for row in rows.values())
     width = widest * (NODE_WIDTH + 30)
     for rank in sorted(rows):
-        wanted = {i: sum(x.get(at, width / 2) for at in into.get(i, [])) / max(1, len(into.get(i, []))) or width / 2 for i in rows[rank]}
+        wanted = {
+            i: sum(x.get(at, width / 2) for at in into.get(i, [])) / max(1, len(into.get(i, []))) or width / 2 for i in rows[rank]
+        }
         row = sorted(rows[rank], key=lambda i: (wanted[i], i))
         first = width / 2 - (len(row) - 1) * (NODE_WIDTH + 30) / 2
         x.update({index: first + at * (NODE_WIDTH + 30) for at, index in enumerate(row)})
@@ -148,8 +191,12 @@ def layers(nodes, shown, edges, step):
         bend = (y1 - y0) / 2
         points = [x0, y0, x1, y1] if x0 == x1 else [x0, y0, x0, y0 + bend, x1, y1 - bend, x1, y1]
         lines.append([start, end, points])
-    return {"width": width, "height": max(y.values()) + 30, "edges": lines,
-            "nodes": [[index, x[index], y[index], NODE_WIDTH, NODE_HEIGHT] for index in shown]}
+    return {
+        "width": width,
+        "height": max(y.values()) + 30,
+        "edges": lines,
+        "nodes": [[index, x[index], y[index], NODE_WIDTH, NODE_HEIGHT] for index in shown],
+    }
 
 
 def layouts_of(nodes):
@@ -162,8 +209,10 @@ def layouts_of(nodes):
 
     few = [index for index, item in enumerate(nodes) if item["kind"] in ("function", "input")]
     every = [(at, index) for index, item in enumerate(nodes) for at in item["inputs"]]
-    return {"collapsed": layers(nodes, few, [(at, index) for index in few for at in producers(index)], 72),
-            "expanded": layers(nodes, range(len(nodes)), every, 110)}
+    return {
+        "collapsed": layers(nodes, few, [(at, index) for index in few for at in producers(index)], 72),
+        "expanded": layers(nodes, range(len(nodes)), every, 110),
+    }
 
 
 def statistics(elements, chance, is_odd):
@@ -171,19 +220,33 @@ def statistics(elements, chance, is_odd):
     counts = [0] * 40
     centre, wide = 18 + 4 * chance.random(), 3 + 5 * chance.random()
     for at in range(40):
-        counts[at] = int(elements * math.exp(-((at - centre) / wide) ** 2 / 2) / (wide * 2.5066) * (0.85 + 0.3 * chance.random()))
+        counts[at] = int(elements * math.exp(-(((at - centre) / wide) ** 2) / 2) / (wide * 2.5066) * (0.85 + 0.3 * chance.random()))
     zeros = elements // 20 if chance.random() < 0.2 else 0
     counts[20] += zeros
-    return {"elements": elements, "min": -spread * 1.01, "max": spread, "mean": spread * (chance.random() - 0.5) / 9, "zeros": zeros,
-            "nan": 3 if is_odd else 0, "infinite": 1 if is_odd else 0, "low": -spread * 1.01, "high": spread, "counts": counts}
+    return {
+        "elements": elements,
+        "min": -spread * 1.01,
+        "max": spread,
+        "mean": spread * (chance.random() - 0.5) / 9,
+        "zeros": zeros,
+        "nan": 3 if is_odd else 0,
+        "infinite": 1 if is_odd else 0,
+        "low": -spread * 1.01,
+        "high": spread,
+        "counts": counts,
+    }
 
 
 def fill_tensors(tensors, chance):
     for index, tensor in enumerate(tensors):
         elements = math.prod(tensor["shape"])
         planes = elements > 200
-        tensor.update(bytes=4 * elements, stored_bytes=int(4 * elements * (0.8 + 0.1 * chance.random())) if planes else 4 * elements,
-                      codec="planes" if planes else "store", statistics=statistics(elements, chance, index == 5))
+        tensor.update(
+            bytes=4 * elements,
+            stored_bytes=int(4 * elements * (0.8 + 0.1 * chance.random())) if planes else 4 * elements,
+            codec="planes" if planes else "store",
+            statistics=statistics(elements, chance, index == 5),
+        )
     if len(tensors) > 9:
         tensors[8]["statistics"] = None
         tensors[9]["statistics"].update(min=None, max=None, mean=None, nan=tensors[9]["statistics"]["elements"], counts=[])
@@ -203,16 +266,30 @@ def memory_plan(nodes):
         steps.append({"node": index, "live": sum(live.values())})
         live = {at: size for at, size in live.items() if last.get(at, -1) > index}
     peak = max(range(len(steps)), key=lambda step: steps[step]["live"])
-    return {"storages": [{"id": key, "bytes": size} for key, size in sorted(storages.items())], "steps": steps,
-            "peak": steps[peak]["live"], "peak_step": peak, "pool": sum(storages.values())}
+    return {
+        "storages": [{"id": key, "bytes": size} for key, size in sorted(storages.items())],
+        "steps": steps,
+        "peak": steps[peak]["live"],
+        "peak_step": peak,
+        "pool": sum(storages.values()),
+    }
 
 
 def file_map(host, payload):
     parts, at = [], 0
-    for name, kind, size in [("host: headers", "headers", 704), ("host: .dynsym", "host", host // 30), ("host: .text", "host", host * 2 // 3),
-                             ("host: .rodata", "host", host // 8), ("host: .data", "host", host - 704 - host // 30 - host * 2 // 3 - host // 8),
-                             ("padding", "padding", 4096 - host % 4096), (".tvm.graph", "payload", 694), (".tvm.params", "payload", payload - 694),
-                             ("section headers", "headers", 2048), (".tvm.signature", "signature", 1300), ("end", "other", 120)]:
+    for name, kind, size in [
+        ("host: headers", "headers", 704),
+        ("host: .dynsym", "host", host // 30),
+        ("host: .text", "host", host * 2 // 3),
+        ("host: .rodata", "host", host // 8),
+        ("host: .data", "host", host - 704 - host // 30 - host * 2 // 3 - host // 8),
+        ("padding", "padding", 4096 - host % 4096),
+        (".tvm.graph", "payload", 694),
+        (".tvm.params", "payload", payload - 694),
+        ("section headers", "headers", 2048),
+        (".tvm.signature", "signature", 1300),
+        ("end", "other", 120),
+    ]:
         parts.append({"name": name, "kind": kind, "offset": at, "size": size})
         at += size
     return parts, at
@@ -230,21 +307,46 @@ def make_report(nodes, heads, tensors, chance):
     stored = sum(tensor["stored_bytes"] for tensor in tensors)
     parts, total = file_map(host, stored + 4000)
     return {
-        "schema": "pannier.report", "version": 1, "producer": "pannier 0.1.0", "bundle": "model.so", "bytes": total, "host_bytes": host,
-        "payload_bytes": stored + 4000, "mapped": True, "file_digest": f"{chance.getrandbits(256):064x}",
+        "schema": "pannier.report",
+        "version": 1,
+        "producer": "pannier 0.1.0",
+        "bundle": "model.so",
+        "bytes": total,
+        "host_bytes": host,
+        "payload_bytes": stored + 4000,
+        "mapped": True,
+        "file_digest": f"{chance.getrandbits(256):064x}",
         "image_digest": f"{chance.getrandbits(256):064x}",
-        "library": {"format": "elf", "bits": 64, "byte_order": "little", "machine": "x86-64", "build_id": f"{chance.getrandbits(160):040x}",
-                    "name": None, "linker": None, "compilers": ["GCC: (Debian 12.2.0-14) 12.2.0"],
-                    "needed": ["libm.so.6", "libc.so.6"], "function_count": len(functions), "exported_count": len(functions) - 1},
+        "library": {
+            "format": "elf",
+            "bits": 64,
+            "byte_order": "little",
+            "machine": "x86-64",
+            "build_id": f"{chance.getrandbits(160):040x}",
+            "name": None,
+            "linker": None,
+            "compilers": ["GCC: (Debian 12.2.0-14) 12.2.0"],
+            "needed": ["libm.so.6", "libc.so.6"],
+            "function_count": len(functions),
+            "exported_count": len(functions) - 1,
+        },
         "functions": functions,
-        "artifacts": [{"name": "graph", "kind": "blob", "bytes": 4247, "stored_bytes": 694, "codec": "zstd"},
-                      {"name": "params", "kind": "params", "bytes": sum(t["bytes"] for t in tensors), "stored_bytes": stored,
-                       "codec": "planes"}],
+        "artifacts": [
+            {"name": "graph", "kind": "blob", "bytes": 4247, "stored_bytes": 694, "codec": "zstd"},
+            {
+                "name": "params",
+                "kind": "params",
+                "bytes": sum(t["bytes"] for t in tensors),
+                "stored_bytes": stored,
+                "codec": "planes",
+            },
+        ],
         "signatures": [{"key_id": f"{chance.getrandbits(64):016x}", "state": "unchecked"}],
         "notes": ["a section header table was moved to the end of the file"],
         "tensors": tensors,
         "graph": {"nodes": nodes, "heads": heads, "layouts": layouts_of(nodes), "layout_note": None},
-        "memory": memory_plan(nodes), "map": parts,
+        "memory": memory_plan(nodes),
+        "map": parts,
     }
 
 
@@ -286,8 +388,18 @@ def hostile(count=120):
 def bare():
     """a bundle of which little is known"""
     report = synthetic(20)
-    report.update(graph=None, memory=None, tensors=[], functions=[], artifacts=[], signatures=[], notes=[], file_digest=None, image_digest=None,
-                  map=[])
+    report.update(
+        graph=None,
+        memory=None,
+        tensors=[],
+        functions=[],
+        artifacts=[],
+        signatures=[],
+        notes=[],
+        file_digest=None,
+        image_digest=None,
+        map=[],
+    )
     return report
 
 
