@@ -2,6 +2,7 @@
 #ifndef PANNIER_EMBEDDER_COMMANDS_H_
 #define PANNIER_EMBEDDER_COMMANDS_H_
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -31,11 +32,14 @@ Result<int> RunEmbed(const EmbedCommand& command, const OutputStyle& style);
 // `arch`: of a fat file that slice; empty: what LoadBundle would take.
 Result<int> RunInspect(const std::string& bundle, const std::string& arch, const OutputStyle& style);
 
+enum class ParamsFormat : std::uint8_t { kParams, kNpz, kSafetensors };  // of the file that becomes of params
+
 struct ExtractCommand {
   std::string bundle;
   std::vector<std::string> names;  // empty: all
   std::string output;              // a folder, or "-" for stdout
   std::string arch;                // as for inspect
+  ParamsFormat as = ParamsFormat::kParams;
 };
 Result<int> RunExtract(const ExtractCommand& command, const OutputStyle& style);
 
