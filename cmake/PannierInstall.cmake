@@ -15,12 +15,11 @@ if(TARGET pannier)
   install(DIRECTORY "${PROJECT_SOURCE_DIR}/docs/man/" DESTINATION "${CMAKE_INSTALL_MANDIR}/man1" COMPONENT embedder
     FILES_MATCHING PATTERN "*.1")
   # Shells find them by these names in these folders.
-  if(TARGET pannier_completion)
-    set(completion "${PROJECT_BINARY_DIR}/completion")
+  if(PANNIER_COMPLETION_DIR)
     set(share "${CMAKE_INSTALL_DATAROOTDIR}")
-    install(FILES "${completion}/bash" DESTINATION "${share}/bash-completion/completions" RENAME pannier COMPONENT embedder)
-    install(FILES "${completion}/zsh" DESTINATION "${share}/zsh/site-functions" RENAME _pannier COMPONENT embedder)
-    install(FILES "${completion}/fish" DESTINATION "${share}/fish/vendor_completions.d" RENAME pannier.fish COMPONENT embedder)
+    install(FILES "${PANNIER_COMPLETION_DIR}/bash" DESTINATION "${share}/bash-completion/completions" RENAME pannier COMPONENT embedder)
+    install(FILES "${PANNIER_COMPLETION_DIR}/zsh" DESTINATION "${share}/zsh/site-functions" RENAME _pannier COMPONENT embedder)
+    install(FILES "${PANNIER_COMPLETION_DIR}/fish" DESTINATION "${share}/fish/vendor_completions.d" RENAME pannier.fish COMPONENT embedder)
   endif()
 endif()
 install(DIRECTORY "${PROJECT_SOURCE_DIR}/include/pannier" DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}" COMPONENT dev

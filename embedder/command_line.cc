@@ -190,6 +190,10 @@ void AddOthers(CLI::App& app, CommandLine& arguments) {
   extract.add_option("-o,--output", arguments.extract.output, "folder; - writes one artifact to stdout")
       ->type_name("DIR")
       ->required();
+  AddChoice<ParamsFormat>(
+      extract, "--as", arguments.extract.as,
+      {{"params", ParamsFormat::kParams}, {"npz", ParamsFormat::kNpz}, {"safetensors", ParamsFormat::kSafetensors}},
+      "what to make of params, for NumPy and others; default: params, TVM's own");
   AddArch(extract, arguments.extract.arch, "the slice of a fat file to extract from");
   AddStyle(extract, arguments.style);
 

@@ -87,12 +87,20 @@ the bundle's name without its ending; others keep their names. Each is compared
 with its digest before its file gets a name. Also of what TVM's own
 export_library made.
 
+Params may become a file of NumPy's (npz) or safetensors, instead. Types that
+NumPy does not have (bfloat16, float8) are saved in npz as ml_dtypes does it,
+as bytes: array.view(ml_dtypes.bfloat16). What the format cannot hold is
+refused. Safetensors has large elements first, so that each is aligned.
+
 Examples:
   All of them, into a folder, which is made:
     pannier extract model.so -o parts
 
   The graph alone, to another program:
-    pannier extract model.so graph -o - | jq .nodes)";
+    pannier extract model.so graph -o - | jq .nodes
+
+  Parameters for NumPy, as parts/model.npz:
+    pannier extract model.so params --as npz -o parts)";
 
 inline constexpr const char* kVerifyText = R"(Every byte of a bundle is covered by a digest, is zero, or follows from the
 others; what differs is named. With keys, those must have signed the digests.

@@ -69,11 +69,14 @@ struct DiffCommand {
 // kExitDiffers where they differ.
 Result<int> RunDiff(const DiffCommand& command, const OutputStyle& style);
 
+enum class ParamsFormat : std::uint8_t { kParams, kNpz, kSafetensors };  // of the file that becomes of params
+
 struct ExtractCommand {
   std::string bundle;
   std::vector<std::string> names;  // empty: all
   std::string output;              // a folder, or "-" for stdout
   std::string arch;                // as for inspect
+  ParamsFormat as = ParamsFormat::kParams;
 };
 Result<int> RunExtract(const ExtractCommand& command, const OutputStyle& style);
 
