@@ -118,9 +118,10 @@ class Printer {
 
   void PrintLibrary() const {
     const Json& library = json_["library"];
-    static const std::map<std::string, std::string> kFormats = {{"elf", "ELF"}, {"macho", "Mach-O"}, {"pe", "PE"}};
-    Line("library", StrCat(kFormats.at(Text(library["format"])), ", ", Text(library["machine"]), ", ", Number(library["bits"]),
-                           " bits, ", Text(library["byte_order"]), "-endian"));
+    const std::string format = Text(library["format"]);
+    const std::string_view format_name = format == "macho" ? "Mach-O" : (format == "pe" ? "PE" : "ELF");
+    Line("library", StrCat(format_name, ", ", Text(library["machine"]), ", ", Number(library["bits"]), " bits, ",
+                           Text(library["byte_order"]), "-endian"));
     if (!library["name"].is_null()) Line("name", Text(library["name"]));
     Line("build id", Text(library["build_id"]));
     if (!library["linker"].is_null()) Line("linker", Text(library["linker"]));

@@ -15,7 +15,7 @@
 #include "embedder/run_program.h"
 #include "src/text.h"
 
-extern char** environ;
+extern char** environ;  // NOLINT(readability-redundant-declaration): POSIX has no header for it
 
 namespace pannier {
 namespace {

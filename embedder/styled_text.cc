@@ -76,7 +76,7 @@ std::string_view Ending(std::string_view text, std::size_t width) {
   return text;
 }
 
-std::string Padded(std::string text, std::size_t width, Table::Side side) {
+std::string Padded(const std::string& text, std::size_t width, Table::Side side) {
   const std::size_t used = DisplayWidth(text);
   const std::string blanks(width > used ? width - used : 0, ' ');
   return side == Table::Side::kRight ? blanks + text : text + blanks;
