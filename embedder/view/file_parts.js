@@ -141,7 +141,9 @@ function showMemory(section) {
   const most = memory.storages.reduce((high, {bytes}) => Math.max(high, bytes), 1);
   const share = (row) => {
     const bar = make("i", {class: "share"});
-    bar.style.width = `${60 * row.bytes / most}px`;
+    const width = 60 * row.bytes / most;
+    bar.style.width = `${width}px`;
+    bar.style.marginRight = `${68 - width}px`;
     return [bar, percent(ratio(row.bytes, memory.pool))];
   };
   section.append(new PagedTable("Storages", [
