@@ -12,6 +12,15 @@ if(TARGET pannier)
   # In an export set of its own: a package that names files which are not installed is an error to find_package.
   install(TARGETS pannier EXPORT pannier-executable-targets RUNTIME COMPONENT embedder)
   install(EXPORT pannier-executable-targets NAMESPACE pannier:: DESTINATION "${package_dir}" COMPONENT embedder)
+  install(DIRECTORY "${PROJECT_SOURCE_DIR}/docs/man/" DESTINATION "${CMAKE_INSTALL_MANDIR}/man1" COMPONENT embedder
+    FILES_MATCHING PATTERN "*.1")
+  # Shells find them by these names in these folders.
+  if(PANNIER_COMPLETION_DIR)
+    set(share "${CMAKE_INSTALL_DATAROOTDIR}")
+    install(FILES "${PANNIER_COMPLETION_DIR}/bash" DESTINATION "${share}/bash-completion/completions" RENAME pannier COMPONENT embedder)
+    install(FILES "${PANNIER_COMPLETION_DIR}/zsh" DESTINATION "${share}/zsh/site-functions" RENAME _pannier COMPONENT embedder)
+    install(FILES "${PANNIER_COMPLETION_DIR}/fish" DESTINATION "${share}/fish/vendor_completions.d" RENAME pannier.fish COMPONENT embedder)
+  endif()
 endif()
 install(DIRECTORY "${PROJECT_SOURCE_DIR}/include/pannier" DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}" COMPONENT dev
   FILES_MATCHING PATTERN "*.h")

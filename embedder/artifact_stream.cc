@@ -2,12 +2,10 @@
 #include "embedder/artifact_stream.h"
 
 #include <algorithm>
-#include <vector>
 
 #include "src/format.h"
 #include "src/parallel.h"
 #include "src/params_walk.h"
-#include "src/released_pages.h"
 #include "src/sha256.h"
 #include "src/text.h"
 
@@ -18,7 +16,35 @@ constexpr std::uint64_t kWindowBytes = 8 << 20;
 
 }  // namespace
 
-Status StreamArtifact(const MappedFile& file, const BundleReader& reader, const format::Artifact& artifact, unsigned threads,
+Status ContentStream::Run(const ChunkedContent& content, const std::function<Status(ByteView)>& sink) {
+  if (content.chunk_count() == 0) return {};
+  if (content.chunk_count() == 1) {
+    window_.resize(static_cast<std::size_t>(content.size()));
+    PANNIER_CHECK_OK(content.DecodeChunk(0, window_.data(), check_, decoder_of_small_));
+    PANNIER_TRY(const ByteView stored, content.Stored(0));
+    released_.Read(stored);
+    effort_.Advance(window_.size());
+    return sink(ByteView(window_.data(), window_.size()));
+  }
+  const std::uint64_t chunk_size = content.chunk_bytes(0);
+  const std::uint64_t step = std::max<std::uint64_t>(kWindowBytes / chunk_size, 1);
+  for (std::uint64_t first = 0; first < content.chunk_count(); first += step) {
+    const std::uint64_t count = std::min(step, content.chunk_count() - first);
+    const std::uint64_t bytes = (count - 1) * chunk_size + content.chunk_bytes(first + count - 1);
+    window_.resize(static_cast<std::size_t>(bytes));
+    PANNIER_CHECK_OK(ParallelForWith<ChunkDecoder>(count, effort_.threads, [&](ChunkDecoder& decoder, std::uint64_t i) -> Status {
+      PANNIER_CHECK_OK(content.DecodeChunk(first + i, window_.data() + i * chunk_size, check_, decoder));
+      PANNIER_TRY(const ByteView stored, content.Stored(first + i));
+      file_.Release(stored);
+      return {};
+    }));
+    effort_.Advance(window_.size());
+    PANNIER_CHECK_OK(sink(ByteView(window_.data(), window_.size())));
+  }
+  return {};
+}
+
+Status StreamArtifact(const MappedFile& file, const BundleReader& reader, const format::Artifact& artifact, const Effort& effort,
                       const std::function<Status(ByteView)>& sink) {
   const bool check = reader.has_digests();
   Sha256 sha256;
@@ -28,43 +54,16 @@ Status StreamArtifact(const MappedFile& file, const BundleReader& reader, const 
     total += bytes.size();
     return sink(bytes);
   };
-  std::vector<std::uint8_t> window;
-  ChunkDecoder decoder_of_small;  // to make one takes longer than to decode a small tensor
-  ReleasedPages released(file);
-  auto emit_content = [&](const ChunkedContent& content) -> Status {
-    if (content.chunk_count() == 0) return {};
-    if (content.chunk_count() == 1) {
-      window.resize(static_cast<std::size_t>(content.size()));
-      PANNIER_CHECK_OK(content.DecodeChunk(0, window.data(), check, decoder_of_small));
-      PANNIER_TRY(const ByteView stored, content.Stored(0));
-      released.Read(stored);
-      return emit(ByteView(window.data(), window.size()));
-    }
-    const std::uint64_t chunk_size = content.chunk_bytes(0);
-    const std::uint64_t step = std::max<std::uint64_t>(kWindowBytes / chunk_size, 1);
-    for (std::uint64_t first = 0; first < content.chunk_count(); first += step) {
-      const std::uint64_t count = std::min(step, content.chunk_count() - first);
-      const std::uint64_t bytes = (count - 1) * chunk_size + content.chunk_bytes(first + count - 1);
-      window.resize(static_cast<std::size_t>(bytes));
-      PANNIER_CHECK_OK(ParallelForWith<ChunkDecoder>(count, threads, [&](ChunkDecoder& decoder, std::uint64_t i) -> Status {
-        PANNIER_CHECK_OK(content.DecodeChunk(first + i, window.data() + i * chunk_size, check, decoder));
-        PANNIER_TRY(const ByteView stored, content.Stored(first + i));
-        file.Release(stored);
-        return {};
-      }));
-      PANNIER_CHECK_OK(emit(ByteView(window.data(), window.size())));
-    }
-    return {};
-  };
+  ContentStream stream(file, check, effort);
 
   auto run = [&]() -> Status {
     if (artifact.kind() == format::ArtifactKind::Blob) {
       PANNIER_TRY(const ChunkedContent content, reader.BlobContent(artifact));
-      PANNIER_CHECK_OK(emit_content(content));
+      PANNIER_CHECK_OK(stream.Run(content, emit));
     } else {
       PANNIER_TRY(const TensorReader tensors, reader.Tensors(artifact));
       PANNIER_CHECK_OK(WalkParams(tensors, emit, [&](std::uint32_t i, const ChunkedContent& content) {
-        return emit_content(content).WithContext(StrCat("tensor \"", Printable(ToText(tensors[i].name())), "\""));
+        return stream.Run(content, emit).WithContext(StrCat("tensor \"", Printable(ToText(tensors[i].name())), "\""));
       }));
     }
     if (total != artifact.size()) return Malformed(StrCat("size: found ", total, ", expected ", artifact.size()));

@@ -113,9 +113,10 @@ Result<int> RunEmbed(const EmbedCommand& command, const OutputStyle& style) {
     if (!ignored) total += size;
   }
   Result<EmbedSummary> summary = [&] {
-    Progress progress("embedding", total, !style.quiet && !style.json);
+    Progress progress(!style.quiet && !style.json);
+    progress.Begin("embedding", total);
     EmbedOptions options = command.options;
-    options.encode.progress = [&progress](std::uint64_t bytes) { progress.Advance(bytes); };
+    options.encode.progress = &progress;
     return Embed(command.host, command.artifacts, target, options);
   }();
   if (!summary.ok()) return summary.TakeStatus();
@@ -130,7 +131,9 @@ Result<int> RunEmbed(const EmbedCommand& command, const OutputStyle& style) {
 
 Result<int> RunRestore(const std::string& bundle, const std::string& output, const std::string& arch, const OutputStyle& style) {
   const std::string target = output.empty() ? bundle : output;
-  PANNIER_CHECK_OK(Restore(bundle, target, arch));
+  Progress progress(!style.quiet && !style.json);
+  PANNIER_CHECK_OK(Restore(bundle, target, arch, {1, &progress}));
+  progress.Clear();
   if (style.json) {
     fmt::print("{}\n", nlohmann::json{{"restored", target}}.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
   } else if (!style.quiet) {

@@ -1,12 +1,18 @@
 // `pannier extract`.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <set>
+#include <vector>
 
 #include "embedder/artifact_stream.h"
 #include "embedder/commands.h"
+#include "embedder/export_npz.h"
+#include "embedder/export_safetensors.h"
+#include "embedder/near_miss.h"
 #include "embedder/opened_bundle.h"
 #include "embedder/output_file.h"
 #include "embedder/system.h"
@@ -17,22 +23,73 @@
 namespace pannier {
 namespace {
 
+std::string_view Ending(ParamsFormat format) {
+  if (format == ParamsFormat::kNpz) return ".npz";
+  return format == ParamsFormat::kSafetensors ? ".safetensors" : ".params";
+}
+
 // graph as STEM.json, params as STEM.params, others under their names, which hold no slash (IsArtifactName).
-std::string FileName(const std::string& bundle, std::string_view artifact) {
-  const std::string stem = Utf8Name(Utf8Path(bundle).stem());
+std::string FileName(const ExtractCommand& command, std::string_view artifact) {
+  const std::string stem = Utf8Name(Utf8Path(command.bundle).stem());
   if (artifact == kGraphArtifact) return stem + ".json";
-  if (artifact == kParamsArtifact) return stem + ".params";
+  if (artifact == kParamsArtifact) return StrCat(stem, Ending(command.as));
   return std::string(artifact);
 }
 
-Status ExtractToFile(const OpenedBundle& bundle, const format::Artifact& artifact, const std::string& path) {
+Status ExtractToFile(const OpenedBundle& bundle, const format::Artifact& artifact, const std::string& path, const Effort& effort) {
   PANNIER_TRY(OutputFile out, OutputFile::Create(path, nullptr).WithContext(Printable(path)));
   std::uint64_t at = 0;
-  PANNIER_CHECK_OK(StreamArtifact(bundle.file, bundle.reader, artifact, 0, [&](ByteView bytes) {
+  PANNIER_CHECK_OK(StreamArtifact(bundle.file, bundle.reader, artifact, effort, [&](ByteView bytes) {
     const std::uint64_t begin = at;
     at += bytes.size();
     return out.WriteAt(begin, bytes).WithContext(Printable(path));
   }));
+  return out.Commit().WithContext(Printable(path));
+}
+
+// Params in another format than TVM's; neither, where nothing is to be converted.
+struct ConvertedParams {
+  std::uint32_t artifact = 0;
+  std::optional<NpzFile> npz;
+  std::optional<SafetensorsFile> safetensors;
+
+  bool Is(std::uint32_t i) const { return i == artifact && (npz || safetensors); }
+  std::uint64_t size() const { return npz ? npz->size() : safetensors->size(); }
+};
+
+Result<ConvertedParams> Convert(ParamsFormat format, const BundleReader& reader, const std::vector<std::uint32_t>& selected) {
+  ConvertedParams converted;
+  if (format == ParamsFormat::kParams) return converted;
+  const auto params = std::find_if(selected.begin(), selected.end(),
+                                   [&](std::uint32_t i) { return ToText(reader.artifact(i).name()) == kParamsArtifact; });
+  if (params == selected.end())
+    return {ErrorCode::kInvalidArgument, "--as: found no params among the artifacts to extract; they are what it is about"};
+  converted.artifact = *params;
+  const format::Artifact& artifact = reader.artifact(*params);
+  if (artifact.kind() != format::ArtifactKind::TvmParams)
+    return {ErrorCode::kUnsupported, "--as: artifact \"params\": found a blob, expected tensors"};
+  PANNIER_TRY(const TensorReader tensors, reader.Tensors(artifact));
+  if (format == ParamsFormat::kNpz) {
+    PANNIER_TRY(converted.npz, NpzFile::Plan(tensors).WithContext("--as npz"));
+  } else {
+    PANNIER_TRY(converted.safetensors, SafetensorsFile::Plan(tensors).WithContext("--as safetensors"));
+  }
+  return converted;
+}
+
+Status ConvertToFile(const OpenedBundle& bundle, const ConvertedParams& converted, const std::string& path, const Effort& effort) {
+  PANNIER_TRY(OutputFile out, OutputFile::Create(path, nullptr).WithContext(Printable(path)));
+  ContentStream stream(bundle.file, bundle.reader.has_digests(), effort);
+  if (converted.npz) {
+    PANNIER_CHECK_OK(converted.npz->Write(stream, out));
+  } else {
+    std::uint64_t at = 0;
+    PANNIER_CHECK_OK(converted.safetensors->Write(stream, [&](ByteView bytes) {
+      const std::uint64_t begin = at;
+      at += bytes.size();
+      return out.WriteAt(begin, bytes).WithContext(Printable(path));
+    }));
+  }
   return out.Commit().WithContext(Printable(path));
 }
 
@@ -44,10 +101,14 @@ Result<std::vector<std::uint32_t>> SelectArtifacts(const ExtractCommand& command
       selected.push_back(*index);
       continue;
     }
+    std::vector<std::string> names;
     std::string known;
-    for (std::uint32_t i = 0; i < reader.artifact_count(); ++i)
-      known += StrCat(known.empty() ? "" : ", ", "\"", Printable(ToText(reader.artifact(i).name())), "\"");
-    return {ErrorCode::kNotFound, StrCat("no artifact \"", Printable(name), "\"; it has ", known.empty() ? "none" : known)};
+    for (std::uint32_t i = 0; i < reader.artifact_count(); ++i) {
+      names.emplace_back(ToText(reader.artifact(i).name()));
+      known += StrCat(known.empty() ? "" : ", ", "\"", Printable(names.back()), "\"");
+    }
+    return {ErrorCode::kNotFound, StrCat("no artifact \"", Printable(name), "\"", DidYouMean(name, names, "\""), "; it has ",
+                                         known.empty() ? "none" : known)};
   }
   for (std::uint32_t i = 0; command.names.empty() && i < reader.artifact_count(); ++i) selected.push_back(i);
   for (const std::uint32_t i : selected) {
@@ -65,16 +126,27 @@ Result<int> RunExtract(const ExtractCommand& command, const OutputStyle& style) 
               OpenedBundle::Open(command.bundle, command.arch, WithoutDigests::kRead).WithContext(Printable(command.bundle)));
   PANNIER_TRY(const std::vector<std::uint32_t> selected,
               SelectArtifacts(command, bundle.reader).WithContext(Printable(command.bundle)));
+  PANNIER_TRY(const ConvertedParams converted, Convert(command.as, bundle.reader, selected).WithContext(Printable(command.bundle)));
+  std::uint64_t total = 0;
+  for (const std::uint32_t i : selected) total += bundle.reader.artifact(i).size();
+  Progress progress(!style.quiet && !style.json);
+  progress.Begin("extracting", total);
+  const Effort effort(0, &progress);
   if (command.output == "-") {
     if (selected.size() != 1)
       return {ErrorCode::kInvalidArgument, StrCat("`-o -` takes one artifact: found ", selected.size(), "; name the one to write")};
-    PANNIER_CHECK_OK(StreamArtifact(bundle.file, bundle.reader, bundle.reader.artifact(selected.front()), 0, &WriteToStdout)
-                         .WithContext(Printable(command.bundle)));
+    if (converted.npz)
+      return {ErrorCode::kInvalidArgument, "`-o -` with --as npz: found stdout, expected a folder: npz is not written in order"};
+    ContentStream stream(bundle.file, bundle.reader.has_digests(), effort);
+    Status status = converted.safetensors ? converted.safetensors->Write(stream, &WriteToStdout)
+                                          : StreamArtifact(bundle.file, bundle.reader, bundle.reader.artifact(selected.front()),
+                                                           effort, &WriteToStdout);
+    PANNIER_CHECK_OK(std::move(status).WithContext(Printable(command.bundle)));
     return kExitDone;
   }
   std::set<std::string> file_names;
   for (const std::uint32_t i : selected) {
-    const std::string name = FileName(command.bundle, ToText(bundle.reader.artifact(i).name()));
+    const std::string name = FileName(command, ToText(bundle.reader.artifact(i).name()));
     PANNIER_CHECK_OK(CheckFileName(name).WithContext(Printable(command.bundle)));
     if (!file_names.insert(name).second) {
       return {ErrorCode::kInvalidArgument,
@@ -87,16 +159,20 @@ Result<int> RunExtract(const ExtractCommand& command, const OutputStyle& style) 
   nlohmann::json files = nlohmann::json::array();
   for (const std::uint32_t i : selected) {
     const format::Artifact& artifact = bundle.reader.artifact(i);
-    const std::string path = Utf8Name(Utf8Path(command.output) / Utf8Path(FileName(command.bundle, ToText(artifact.name()))));
-    PANNIER_CHECK_OK(ExtractToFile(bundle, artifact, path).WithContext(Printable(command.bundle)));
+    const std::string path = Utf8Name(Utf8Path(command.output) / Utf8Path(FileName(command, ToText(artifact.name()))));
+    const bool is_converted = converted.Is(i);
+    const std::uint64_t size = is_converted ? converted.size() : artifact.size();
+    PANNIER_CHECK_OK((is_converted ? ConvertToFile(bundle, converted, path, effort) : ExtractToFile(bundle, artifact, path, effort))
+                         .WithContext(Printable(command.bundle)));
     if (style.json) {
-      files.push_back(
-          {{"artifact", ToText(artifact.name())},
-           {"file", path},
-           {"bytes", artifact.size()},
-           {"sha256", bundle.reader.has_digests() ? nlohmann::json(ToDigest(*artifact.sha256()).Hex()) : nlohmann::json()}});
+      files.push_back({{"artifact", ToText(artifact.name())},
+                       {"file", path},
+                       {"bytes", size},
+                       {"sha256", bundle.reader.has_digests() && !is_converted ? nlohmann::json(ToDigest(*artifact.sha256()).Hex())
+                                                                               : nlohmann::json()}});
     } else if (!style.quiet) {
-      fmt::print("{}: {}\n", Printable(path), HumanSize(artifact.size()));
+      progress.Clear();
+      fmt::print("{}: {}\n", Printable(path), HumanSize(size));
     }
   }
   if (style.json)

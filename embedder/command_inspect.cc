@@ -1,198 +1,295 @@
 // `pannier inspect`: what is inside, section by section, tensor by tensor.
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <map>
 #include <nlohmann/json.hpp>
-#include <set>
+#include <utility>
 
 #include "embedder/commands.h"
 #include "embedder/opened_bundle.h"
+#include "embedder/read_keys.h"
+#include "embedder/styled_text.h"
 #include "embedder/terminal.h"
-#include "src/params_walk.h"
-#include "src/signatures.h"
+#include "embedder/view/description.h"
 #include "src/text.h"
 
 namespace pannier {
 namespace {
 
-std::string ShapeText(const std::vector<std::int64_t>& shape) {
+using Json = nlohmann::json;
+
+// Of the long tables; 0: all.
+struct MostRows {
+  std::size_t functions = 0;
+  std::size_t tensors = 0;
+};
+constexpr MostRows kMostOnTerminal = {10, 50};
+
+std::string Text(const Json& value) { return value.is_null() ? "none" : Printable(value.get_ref<const std::string&>()); }
+
+std::uint64_t Number(const Json& value) { return value.get<std::uint64_t>(); }
+
+std::string Size(const Json& value) { return HumanSize(Number(value)); }
+
+double RatioOf(const Json& entry) {
+  return Number(entry["bytes"]) == 0
+             ? 1
+             : static_cast<double>(Number(entry["stored_bytes"])) / static_cast<double>(Number(entry["bytes"]));
+}
+
+std::string Ratio(const Json& entry) { return fmt::format("{:.1f} %", 100 * RatioOf(entry)); }
+
+std::string Shape(const Json& shape) {
   std::string text;
-  for (const std::int64_t dimension : shape) text += StrCat(text.empty() ? "" : ", ", dimension);
+  for (const Json& dimension : shape) text += StrCat(text.empty() ? "" : ", ", dimension.get<std::int64_t>());
   return "(" + text + ")";
 }
 
-std::string KindText(format::ArtifactKind kind) {
-  if (kind == format::ArtifactKind::TvmParams) return "params";
-  return kind == format::ArtifactKind::Blob ? "blob" : StrCat("unknown (", static_cast<unsigned>(kind), ")");
-}
-
-std::string CodecName(Codec codec) {
-  if (codec == Codec::kStore) return "store";
-  if (codec == Codec::kPlanes) return "planes";
-  return codec == Codec::kZstd ? "zstd" : StrCat("unknown (", static_cast<unsigned>(codec), ")");
-}
-
-// "store", "zstd", or both where chunks differ.
-Result<std::string> CodecText(const ChunkedContent& content) {
-  std::set<Codec> codecs;
-  for (std::uint64_t i = 0; i < content.chunk_count(); ++i) {
-    PANNIER_TRY(const ChunkRecord record, content.Record(i));
-    codecs.insert(record.codec);
-  }
-  std::string text;
-  for (const Codec codec : codecs) text += StrCat(text.empty() ? "" : ", ", CodecName(codec));
-  return text.empty() ? CodecName(Codec::kStore) : text;
-}
-
-// What TVM's export_library made has none.
-nlohmann::json DigestOrNull(const BundleReader& reader, const format::Sha256& digest) {
-  return reader.has_digests() ? nlohmann::json(ToDigest(digest).Hex()) : nlohmann::json();
-}
-
-Result<nlohmann::json> DescribeTensors(const TensorReader& tensors) {
-  nlohmann::json list = nlohmann::json::array();
-  for (std::uint32_t i = 0; i < tensors.size(); ++i) {
-    const format::Tensor& tensor = tensors[i];
-    PANNIER_TRY(const ChunkedContent content, tensors.Content(i));
-    PANNIER_TRY(const std::uint64_t stored, content.StoredBytes());
-    PANNIER_TRY(const std::string codec, CodecText(content));
-    list.push_back({{"name", ToText(tensor.name())},
-                    {"dtype", DataTypeName(DataTypeOf(tensor))},
-                    {"shape", ShapeOf(tensor)},
-                    {"bytes", tensor.size()},
-                    {"stored_bytes", stored},
-                    {"codec", codec}});
-  }
+std::string List(const Json& texts) {
+  std::string list;
+  for (const Json& text : texts) list += (list.empty() ? "" : ", ") + Text(text);
   return list;
 }
 
-Result<nlohmann::json> DescribeArtifact(const BundleReader& reader, const format::Artifact& artifact) {
-  nlohmann::json entry = {{"name", ToText(artifact.name())},
-                          {"kind", KindText(artifact.kind())},
-                          {"bytes", artifact.size()},
-                          {"stored_bytes", artifact.stored_size()},
-                          {"section", ToText(reader.manifest().sections()->Get(artifact.section())->name())},
-                          {"sha256", DigestOrNull(reader, *artifact.sha256())}};
-  if (!BundleReader::CheckKind(artifact).ok()) return entry;
-  if (artifact.kind() == format::ArtifactKind::Blob) {
-    PANNIER_TRY(const ChunkedContent content, reader.BlobContent(artifact));
-    PANNIER_TRY(entry["codec"], CodecText(content));
-    return entry;
-  }
-  PANNIER_TRY(const TensorReader tensors, reader.Tensors(artifact));
-  PANNIER_TRY(entry["tensors"], DescribeTensors(tensors));
-  return entry;
-}
-
-std::string_view FormatName(format::ImageFormat format) {
-  if (format == format::ImageFormat::MachO) return "macho";
-  return format == format::ImageFormat::Pe ? "pe" : "elf";
-}
-
-nlohmann::json DescribeSections(const BundleReader& reader) {
-  if (!reader.has_digests())
-    return nlohmann::json::array({{{"name", kBlobSymbol}, {"payload_offset", 0}, {"bytes", reader.section(0).size()}}});
-  nlohmann::json sections = nlohmann::json::array();
-  for (const format::Section* section : *reader.manifest().sections())
-    sections.push_back({{"name", ToText(section->name())}, {"payload_offset", section->offset()}, {"bytes", section->size()}});
-  return sections;
-}
-
-// The one description that both outputs are made of.
-Result<nlohmann::json> Describe(const OpenedBundle& bundle, const std::string& path) {
-  const BundleReader& reader = bundle.reader;
-  const format::Manifest& manifest = reader.manifest();
-  nlohmann::json json = {{"bundle", path},
-                         {"format_version", fmt::format("{}.{}", manifest.version_major(), manifest.version_minor())},
-                         {"producer", ToText(manifest.producer())},
-                         {"format", FormatName(manifest.format())},
-                         {"mapped", manifest.placement() == format::Placement::Mapped},
-                         {"bytes", bundle.file.bytes().size()},
-                         {"host_bytes", manifest.host()->size()},
-                         {"host_sha256", DigestOrNull(reader, *manifest.host()->sha256())},
-                         {"file_digest", DigestOrNull(reader, ToStored(reader.anchor().manifest_sha256))},
-                         {"image_digest", DigestOrNull(reader, *manifest.image()->sha256())},
-                         {"payload_offset", reader.payload().anchor_file_offset},
-                         {"payload_bytes", manifest.payload_size()}};
-  if (!reader.has_digests()) {
-    // TVM's blob has no version of ours, and was in the library from the start.
-    json["format_version"] = json["host_bytes"] = nullptr;
-    json["mapped"] = true;
-    json["payload_bytes"] = reader.section(0).size();
-  }
-  json["sections"] = DescribeSections(reader);
-  // Who signed, by their own word; whether it is right, `verify --key` says.
-  nlohmann::json signers = nlohmann::json::array();
-  const Result<std::vector<BundleSignature>> signatures =
-      reader.has_digests() ? ReadSignatures(reader) : std::vector<BundleSignature>();
-  if (signatures.ok()) {
-    for (const BundleSignature& signature : *signatures) signers.push_back(signature.key_id);
-    json["signed_by"] = std::move(signers);
-  } else {
-    json["signature_error"] = signatures.status().message();
-  }
-  nlohmann::json artifacts = nlohmann::json::array();
-  for (std::uint32_t i = 0; i < reader.artifact_count(); ++i) {
-    PANNIER_TRY(nlohmann::json entry, DescribeArtifact(reader, reader.artifact(i))
-                                          .WithContext(StrCat("artifact \"", Printable(ToText(reader.artifact(i).name())), "\"")));
-    artifacts.push_back(std::move(entry));
-  }
-  json["artifacts"] = std::move(artifacts);
-  return json;
-}
-
-std::string Text(const nlohmann::json& value) { return Printable(value.get_ref<const std::string&>()); }
-
-std::string Size(const nlohmann::json& value) { return HumanSize(value.get<std::uint64_t>()); }
-
-void PrintHead(const nlohmann::json& json) {
-  const auto offset = json["payload_offset"].get<std::uint64_t>();
-  if (json["file_digest"].is_null()) {
-    fmt::print("{}: {} (TVM's blob of modules, {} at {:#x})\n  made by {}\n  no digests\n", Text(json["bundle"]),
-               Size(json["bytes"]), Size(json["payload_bytes"]), offset, Text(json["producer"]));
-    return;
-  }
-  fmt::print("{}: {} (host {}, payload {} at {:#x}, {})\n", Text(json["bundle"]), Size(json["bytes"]), Size(json["host_bytes"]),
-             Size(json["payload_bytes"]), offset, json["mapped"].get<bool>() ? "mapped" : "in the file only");
-  fmt::print("  made by {}, format {}\n", Text(json["producer"]), Text(json["format_version"]));
-  fmt::print("  file digest  {}\n  image digest {}\n  host sha-256 {}\n", Text(json["file_digest"]), Text(json["image_digest"]),
-             Text(json["host_sha256"]));
-}
-
-void Print(const nlohmann::json& json) {
-  PrintHead(json);
-  if (json.contains("signature_error")) fmt::print("  {}\n", Text(json["signature_error"]));
-  for (const auto& signer : json.value("signed_by", nlohmann::json::array()))
-    fmt::print("  signed by key {}, not checked\n", Text(signer));
-  fmt::print("\n{:<20} {:>12}\n", "SECTION", "BYTES");
-  for (const auto& section : json["sections"])
-    fmt::print("{:<20} {:>12}\n", Text(section["name"]), section["bytes"].get<std::uint64_t>());
-  for (const auto& artifact : json["artifacts"]) {
-    fmt::print("\nartifact {}: {}, stored as {}{}{}\n  sha-256 {}\n", Text(artifact["name"]), Size(artifact["bytes"]),
-               Size(artifact["stored_bytes"]), artifact.contains("codec") ? fmt::format(" ({})", Text(artifact["codec"])) : "",
-               Text(artifact["kind"]).starts_with("unknown") ? StrCat(", kind ", Text(artifact["kind"])) : "",
-               artifact["sha256"].is_null() ? "not known" : Text(artifact["sha256"]));
+// Names of other tensors are left out, of every artifact; the rest in order.
+void SelectTensors(const InspectCommand& command, Json& artifacts) {
+  const auto is_out = [&](const Json& tensor) {
+    const auto& name = tensor["name"].get_ref<const std::string&>();
+    return !command.filters.empty() && std::none_of(command.filters.begin(), command.filters.end(),
+                                                    [&](const std::string& glob) { return MatchesGlob(glob, name); });
+  };
+  // What is large, or saves little, comes first.
+  const auto is_before = [&](const Json& a, const Json& b) {
+    switch (command.order) {
+      case TensorOrder::kName:
+        return a["name"] < b["name"];
+      case TensorOrder::kDtype:
+        return a["dtype"] < b["dtype"];
+      case TensorOrder::kBytes:
+        return Number(a["bytes"]) > Number(b["bytes"]);
+      case TensorOrder::kStored:
+        return Number(a["stored_bytes"]) > Number(b["stored_bytes"]);
+      case TensorOrder::kRatio:
+        return RatioOf(a) > RatioOf(b);
+      default:
+        return false;
+    }
+  };
+  for (Json& artifact : artifacts) {
     if (!artifact.contains("tensors")) continue;
-    std::size_t width = 6;
-    for (const auto& tensor : artifact["tensors"]) width = std::max(width, Text(tensor["name"]).size());
-    fmt::print("  {:<{}}  {:<10} {:<24} {:>12} {:>12}  {}\n", "TENSOR", width, "DTYPE", "SHAPE", "BYTES", "STORED", "CODEC");
-    for (const auto& tensor : artifact["tensors"]) {
-      fmt::print("  {:<{}}  {:<10} {:<24} {:>12} {:>12}  {}\n", Text(tensor["name"]), width, Text(tensor["dtype"]),
-                 ShapeText(tensor["shape"].get<std::vector<std::int64_t>>()), tensor["bytes"].get<std::uint64_t>(),
-                 tensor["stored_bytes"].get<std::uint64_t>(), Text(tensor["codec"]));
+    auto& tensors = artifact["tensors"].get_ref<Json::array_t&>();
+    tensors.erase(std::remove_if(tensors.begin(), tensors.end(), is_out), tensors.end());
+    std::stable_sort(tensors.begin(), tensors.end(), is_before);
+  }
+}
+
+class Printer {
+ public:
+  Printer(const Json& json, const Display& display, MostRows most) : json_(json), display_(display), most_(most) {}
+
+  void Print() const {
+    PrintTitle();
+    PrintLibrary();
+    PrintPayload();
+    PrintSignatures();
+    PrintFunctions();
+    PrintArtifacts();
+    for (const Json& artifact : json_["artifacts"]) {
+      if (artifact.contains("tensors")) PrintTensors(artifact);
     }
   }
-}
+
+ private:
+  void Line(std::string_view label, const std::string& text, TextStyle style = TextStyle::kPlain) const {
+    fmt::print("  {}  {}\n", display_.Styled(TextStyle::kFaint, fmt::format("{:<12}", label)), display_.Styled(style, text));
+  }
+
+  bool has_digests() const { return !json_["file_digest"].is_null(); }
+
+  void PrintTitle() const {
+    const std::string sizes =
+        has_digests()
+            ? StrCat("host ", Size(json_["host_bytes"]), ", payload ", Size(json_["payload_bytes"]), " at ",
+                     Hex(Number(json_["payload_offset"])), json_["mapped"].get<bool>() ? ", mapped" : ", in the file only")
+            : StrCat("TVM's blob of modules, ", Size(json_["payload_bytes"]), " at ", Hex(Number(json_["payload_offset"])));
+    fmt::print("{}: {} ({})\n", display_.Styled(TextStyle::kHeading, Text(json_["bundle"])), Size(json_["bytes"]), sizes);
+  }
+
+  void PrintLibrary() const {
+    const Json& library = json_["library"];
+    static const std::map<std::string, std::string> kFormats = {{"elf", "ELF"}, {"macho", "Mach-O"}, {"pe", "PE"}};
+    Line("library", StrCat(kFormats.at(Text(library["format"])), ", ", Text(library["machine"]), ", ", Number(library["bits"]),
+                           " bits, ", Text(library["byte_order"]), "-endian"));
+    if (!library["name"].is_null()) Line("name", Text(library["name"]));
+    Line("build id", Text(library["build_id"]));
+    if (!library["linker"].is_null()) Line("linker", Text(library["linker"]));
+    if (!library["compilers"].empty()) Line("compiler", List(library["compilers"]));
+    if (!library["needed"].empty()) Line("needs", List(library["needed"]));
+    Line("functions", StrCat(Number(library["function_count"]), ", exported ", Number(library["exported_count"])));
+    const Json& changes = json_["changes"];
+    if (!changes.is_null()) Line("changed", ChangeText(changes));
+  }
+
+  static std::string ChangeText(const Json& changes) {
+    std::map<std::string, std::uint64_t> places;
+    for (const Json& edit : changes["edits"]) places[Text(edit["place"])] += Number(edit["bytes"]);
+    std::string text = StrCat(Number(changes["bytes_changed"]), " bytes of the host");
+    const char* separator = ": ";
+    for (const auto& [place, bytes] : places) text += StrCat(std::exchange(separator, ", "), bytes, " in ", place);
+    separator = "; anew: ";
+    for (const Json& part : changes["added"]) text += StrCat(std::exchange(separator, ", "), Text(part["name"]));
+    return text;
+  }
+
+  void PrintPayload() const {
+    Line("made by",
+         has_digests() ? StrCat(Text(json_["producer"]), ", format ", Text(json_["format_version"])) : Text(json_["producer"]));
+    if (!has_digests()) {
+      Line("digests", "no digests");
+      return;
+    }
+    Line("file digest", Text(json_["file_digest"]));
+    Line("image digest", Text(json_["image_digest"]));
+    Line("host sha-256", Text(json_["host_sha256"]));
+  }
+
+  void PrintSignatures() const {
+    if (json_.contains("signature_error")) {
+      Line("signatures", Text(json_["signature_error"]), TextStyle::kBad);
+      return;
+    }
+    if (json_["signatures"].empty() && has_digests()) Line("signatures", "not signed");
+    for (const Json& signature : json_["signatures"]) {
+      const std::string state = Text(signature["state"]);
+      const TextStyle style = state == "right" ? TextStyle::kGood : (state == "wrong" ? TextStyle::kBad : TextStyle::kPlain);
+      Line("signatures", StrCat("signed by key ", Text(signature["key_id"]), ", ", state == "unchecked" ? "not checked" : state),
+           style);
+    }
+  }
+
+  // Prints no more rows than wanted, and what the others come to.
+  template <typename AddRow>
+  void PrintRows(Table& table, const Json& entries, std::size_t most, std::string_view what, const AddRow& add_row) const {
+    const std::size_t shown = most == 0 ? entries.size() : std::min(most, entries.size());
+    std::uint64_t rest = 0;
+    for (std::size_t i = 0; i < entries.size(); ++i) {
+      if (i < shown) {
+        add_row(table, entries[i]);
+      } else {
+        rest += Number(entries[i]["bytes"]);
+      }
+    }
+    fmt::print("{}", table.Text(display_, 0));
+    if (shown < entries.size()) {
+      const std::string text =
+          StrCat("... and ", entries.size() - shown, " more ", what, ", ", HumanSize(rest), " (--top 0 shows all)");
+      fmt::print("{}\n", display_.Styled(TextStyle::kFaint, text));
+    }
+  }
+
+  void PrintFunctions() const {
+    Json exported = Json::array();
+    for (const Json& function : json_["library"]["functions"]) {
+      if (function["exported"].get<bool>()) exported.push_back(function);
+    }
+    if (exported.empty()) return;
+    auto& list = exported.get_ref<Json::array_t&>();
+    std::stable_sort(list.begin(), list.end(),
+                     [](const Json& a, const Json& b) { return Number(a["bytes"]) > Number(b["bytes"]); });
+    fmt::print("\n");
+    Table table({{"EXPORTED FUNCTION"}, {"SIZE", Table::Side::kRight}, {"ADDRESS", Table::Side::kRight}});
+    PrintRows(table, exported, most_.functions, "functions", [](Table& rows, const Json& function) {
+      rows.Add({Text(function["name"]), Size(function["bytes"]), Hex(Number(function["address"]))});
+    });
+  }
+
+  void PrintArtifacts() const {
+    fmt::print("\n");
+    Table table({{"ARTIFACT"},
+                 {"SIZE", Table::Side::kRight},
+                 {"STORED", Table::Side::kRight},
+                 {"RATIO", Table::Side::kRight},
+                 {"CODEC"},
+                 {"SECTION"},
+                 {"SHA-256"}});
+    for (const Json& artifact : json_["artifacts"]) {
+      const std::string kind = Text(artifact["kind"]);
+      const std::string codec =
+          artifact.contains("codec") ? Text(artifact["codec"]) : (kind == "params" ? "by tensor" : "kind " + kind);
+      table.Add({Text(artifact["name"]), Size(artifact["bytes"]), Size(artifact["stored_bytes"]), Ratio(artifact), codec,
+                 Text(artifact["section"]), artifact["sha256"].is_null() ? "not known" : Text(artifact["sha256"]).substr(0, 16)});
+    }
+    fmt::print("{}", table.Text(display_, 0));
+  }
+
+  void PrintTensors(const Json& artifact) const {
+    const Json& tensors = artifact["tensors"];
+    PrintTypes(tensors);
+    fmt::print("\n");
+    Table table({{"TENSOR"},
+                 {"DTYPE"},
+                 {"SHAPE"},
+                 {"SIZE", Table::Side::kRight},
+                 {"STORED", Table::Side::kRight},
+                 {"RATIO", Table::Side::kRight},
+                 {"CODEC"}});
+    PrintRows(table, tensors, most_.tensors, "tensors", [](Table& rows, const Json& tensor) {
+      rows.Add({Text(tensor["name"]), Text(tensor["dtype"]), Shape(tensor["shape"]), Size(tensor["bytes"]),
+                Size(tensor["stored_bytes"]), Ratio(tensor), Text(tensor["codec"])});
+    });
+  }
+
+  void PrintTypes(const Json& tensors) const {
+    struct Sum {
+      std::uint64_t count = 0;
+      std::uint64_t bytes = 0;
+      std::uint64_t stored = 0;
+    };
+    std::map<std::string, Sum> sums;
+    for (const Json& tensor : tensors) {
+      Sum& sum = sums[Text(tensor["dtype"])];
+      ++sum.count;
+      sum.bytes += Number(tensor["bytes"]);
+      sum.stored += Number(tensor["stored_bytes"]);
+    }
+    fmt::print("\n");
+    Table table({{"DTYPE"},
+                 {"TENSORS", Table::Side::kRight},
+                 {"SIZE", Table::Side::kRight},
+                 {"STORED", Table::Side::kRight},
+                 {"RATIO", Table::Side::kRight}});
+    for (const auto& [dtype, sum] : sums) {
+      table.Add({dtype, std::to_string(sum.count), HumanSize(sum.bytes), HumanSize(sum.stored),
+                 Ratio({{"bytes", sum.bytes}, {"stored_bytes", sum.stored}})});
+    }
+    fmt::print("{}", table.Text(display_, 0));
+  }
+
+  const Json& json_;
+  const Display& display_;
+  const MostRows most_;
+};
 
 }  // namespace
 
-Result<int> RunInspect(const std::string& path, const std::string& arch, const OutputStyle& style) {
-  PANNIER_TRY(const OpenedBundle bundle, OpenedBundle::Open(path, arch, WithoutDigests::kRead).WithContext(Printable(path)));
-  PANNIER_TRY(const nlohmann::json json, Describe(bundle, path).WithContext(Printable(path)));
+Result<int> RunInspect(const InspectCommand& command, const OutputStyle& style) {
+  const auto describe = [&]() -> Result<Json> {
+    PANNIER_TRY(const std::vector<PublicKey> keys, ReadKeys(command.keys));
+    PANNIER_TRY(const OpenedBundle bundle,
+                OpenedBundle::Open(command.bundle, command.arch, WithoutDigests::kRead).WithContext(Printable(command.bundle)));
+    PANNIER_TRY(const LibraryFacts library, ReadLibraryFacts(bundle.file.bytes()).WithContext(Printable(command.bundle)));
+    return Describe(bundle, command.bundle, library, keys).WithContext(Printable(command.bundle));
+  };
+  PANNIER_TRY(Json json, describe());
+  SelectTensors(command, json["artifacts"]);
   if (style.json) {
-    fmt::print("{}\n", json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
-  } else {
-    Print(json);
+    fmt::print("{}\n", json.dump(2, ' ', false, Json::error_handler_t::replace));
+    return kExitDone;
   }
+  const Display display = Display::OfStdout(command.color);
+  const MostRows most = command.top ? MostRows{*command.top, *command.top} : (display.width ? kMostOnTerminal : MostRows());
+  Printer(json, display, most).Print();
   return kExitDone;
 }
 

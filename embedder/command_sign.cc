@@ -11,6 +11,7 @@
 #include "embedder/sign.h"
 #include "embedder/small_file.h"
 #include "embedder/system.h"
+#include "embedder/terminal.h"
 #include "src/public_key.h"
 #include "src/sha256.h"
 #include "src/signatures.h"
@@ -37,7 +38,9 @@ Result<int> RunSignDetached(const SignCommand& command, const OutputStyle& style
     return {ErrorCode::kInvalidArgument, StrCat(Printable(target), ": found the bundle, expected another place for its signature")};
   if (error && error != std::errc::no_such_file_or_directory)
     return {ErrorCode::kIo, StrCat(Printable(target), ": ", error.message())};
-  PANNIER_TRY(const std::string signature, SignDetached(command.bundle, command.key, command.threads));
+  Progress progress(!style.quiet && !style.json);
+  PANNIER_TRY(const std::string signature, SignDetached(command.bundle, command.key, {command.threads, &progress}));
+  progress.Clear();
   const ByteView bytes(signature.data(), signature.size());
   if (target == "-") {
     PANNIER_CHECK_OK(WriteToStdout(bytes));
@@ -81,7 +84,9 @@ Result<int> RunSign(const SignCommand& command, const OutputStyle& style) {
     PANNIER_TRY(signer, SignerWithKey(command.key));
   }
   const std::string& target = Target(command.bundle, command.output);
-  PANNIER_CHECK_OK(SignFile(command.bundle, target, command.arch, signer, command.threads));
+  Progress progress(!style.quiet && !style.json);
+  PANNIER_CHECK_OK(SignFile(command.bundle, target, command.arch, signer, {command.threads, &progress}));
+  progress.Clear();
   Print(target, command.remove ? "signatures removed" : "signed", style);
   return kExitDone;
 }
@@ -97,8 +102,10 @@ Result<int> RunAttach(const AttachCommand& command, const OutputStyle& style) {
   PANNIER_TRY(PublicKey key, PublicKey::FromPem(pem).WithContext(Printable(command.key)));
   PANNIER_TRY(std::string signature, ReadSmallFile(command.signature));
   const std::string& target = Target(command.bundle, command.output);
-  PANNIER_CHECK_OK(
-      SignFile(command.bundle, target, command.arch, SignerWithSignature(std::move(signature), std::move(key)), command.threads));
+  Progress progress(!style.quiet && !style.json);
+  PANNIER_CHECK_OK(SignFile(command.bundle, target, command.arch, SignerWithSignature(std::move(signature), std::move(key)),
+                            {command.threads, &progress}));
+  progress.Clear();
   Print(target, "signature attached", style);
   return kExitDone;
 }

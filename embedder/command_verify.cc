@@ -8,6 +8,7 @@
 #include "embedder/detached_signature.h"
 #include "embedder/fat_bundle.h"
 #include "embedder/opened_bundle.h"
+#include "embedder/read_keys.h"
 #include "embedder/small_file.h"
 #include "embedder/system.h"
 #include "embedder/terminal.h"
@@ -35,16 +36,6 @@ struct CheckedBundle {
   std::vector<CheckedSignature> signatures;
 };
 
-Result<std::vector<PublicKey>> ReadKeys(const std::vector<std::string>& paths) {
-  std::vector<PublicKey> keys;
-  for (const std::string& path : paths) {
-    PANNIER_TRY(const std::string pem, ReadSmallFile(path));
-    PANNIER_TRY(PublicKey key, PublicKey::FromPem(pem).WithContext(Printable(path)));
-    keys.push_back(std::move(key));
-  }
-  return keys;
-}
-
 // A detached signature, checked.
 struct Detached {
   std::optional<PublicKey> signer;
@@ -53,14 +44,14 @@ struct Detached {
   const char* state() const { return signer ? "right" : "wrong"; }
 };
 
-Result<Detached> CheckDetached(const VerifyCommand& command, const std::vector<PublicKey>& keys) {
+Result<Detached> CheckDetached(const VerifyCommand& command, const std::vector<PublicKey>& keys, const Effort& effort) {
   PANNIER_TRY(const std::string text, ReadSmallFile(command.signature, kLongestDetachedSignature));
   PANNIER_TRY(const DetachedSignature signature, ParseDetachedSignature(text).WithContext(Printable(command.signature)));
   PANNIER_TRY(const FileSource source, FileSource::Open(command.bundle));
   Detached detached;
   const auto check = [&]() -> Status {
     PANNIER_TRY(PublicKey signer, FindSigner(signature, keys));
-    PANNIER_TRY(const Sha256Digest digest, DigestOf(source));
+    PANNIER_TRY(const Sha256Digest digest, DigestOf(source, effort));
     PANNIER_CHECK_OK(CheckModelStatement(signature.payload, Utf8Name(Utf8Path(command.bundle).filename()), digest));
     detached.signer = std::move(signer);
     return {};
@@ -96,21 +87,21 @@ void CheckSignaturesOf(const BundleReader& reader, const std::string& slice, con
   if (!status.ok()) differ(status.message());
 }
 
-Result<CheckedBundle> CheckWhole(const VerifyCommand& command, const Trust& trust) {
+Result<CheckedBundle> CheckWhole(const VerifyCommand& command, const Trust& trust, const Effort& effort) {
   CheckedBundle checked;
   PANNIER_TRY(const bool is_fat, IsFat(command.bundle));
   PANNIER_TRY(const OpenedBundle bundle, OpenedBundle::Open(command.bundle, command.arch));
   checked.digest =
       command.image ? ToDigest(*bundle.reader.manifest().image()->sha256()).Hex() : bundle.reader.anchor().manifest_sha256.Hex();
   if (!is_fat || !command.arch.empty()) {
-    PANNIER_TRY(checked.report, command.image ? VerifyImage(bundle.file, bundle.reader, command.threads)
-                                              : VerifyFile(bundle.file, bundle.reader, command.threads));
+    PANNIER_TRY(checked.report,
+                command.image ? VerifyImage(bundle.file, bundle.reader, effort) : VerifyFile(bundle.file, bundle.reader, effort));
     CheckSignaturesOf(bundle.reader, "", trust, checked);
     return checked;
   }
   PANNIER_TRY(const FileSource source, FileSource::Open(command.bundle));
   PANNIER_TRY(const FatBundle fat, FatBundle::Open(source.fd(), source.size()));
-  PANNIER_TRY(checked.report, command.image ? VerifyFatImages(fat, command.threads) : VerifyFat(fat, command.threads));
+  PANNIER_TRY(checked.report, command.image ? VerifyFatImages(fat, effort) : VerifyFat(fat, effort));
   for (std::size_t i = 0; i < fat.bundles.size(); ++i) {
     const macho::Slice& slice = fat.fat.slices[i];
     if (fat.bundles[i])
@@ -119,8 +110,8 @@ Result<CheckedBundle> CheckWhole(const VerifyCommand& command, const Trust& trus
   return checked;
 }
 
-Result<CheckedBundle> Check(const VerifyCommand& command, const Trust& trust) {
-  Result<CheckedBundle> checked = CheckWhole(command, trust);
+Result<CheckedBundle> Check(const VerifyCommand& command, const Trust& trust, const Effort& effort) {
+  Result<CheckedBundle> checked = CheckWhole(command, trust, effort);
   if (!checked.ok()) {
     if (!IsDamage(checked.status().code())) return checked;
     CheckedBundle damaged;
@@ -160,13 +151,16 @@ void PrintSignatures(const std::vector<CheckedSignature>& signatures) {
 }  // namespace
 
 Result<int> RunVerify(const VerifyCommand& command, const OutputStyle& style) {
+  Progress progress(!style.quiet && !style.json);
+  const Effort effort(command.threads, &progress);
   Trust trust;
   PANNIER_TRY(trust.keys, ReadKeys(command.keys));
   trust.wanted = command.any_of ? Signers::kAny : Signers::kAll;
   if (!command.signature.empty()) {
-    PANNIER_TRY(trust.detached, CheckDetached(command, trust.keys).WithContext(Printable(command.bundle)));
+    PANNIER_TRY(trust.detached, CheckDetached(command, trust.keys, effort).WithContext(Printable(command.bundle)));
   }
-  PANNIER_TRY(const CheckedBundle checked, Check(command, trust).WithContext(Printable(command.bundle)));
+  PANNIER_TRY(const CheckedBundle checked, Check(command, trust, effort).WithContext(Printable(command.bundle)));
+  progress.Clear();
   const VerifyReport& report = checked.report;
   if (style.json) {
     nlohmann::json json = {{"bundle", command.bundle},

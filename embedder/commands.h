@@ -2,10 +2,14 @@
 #ifndef PANNIER_EMBEDDER_COMMANDS_H_
 #define PANNIER_EMBEDDER_COMMANDS_H_
 
+#include <cstddef>
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "embedder/embed.h"
+#include "embedder/styled_text.h"
 #include "src/result.h"
 
 namespace pannier {
@@ -28,14 +32,51 @@ struct EmbedCommand {
 };
 Result<int> RunEmbed(const EmbedCommand& command, const OutputStyle& style);
 
-// `arch`: of a fat file that slice; empty: what LoadBundle would take.
-Result<int> RunInspect(const std::string& bundle, const std::string& arch, const OutputStyle& style);
+enum class TensorOrder : std::uint8_t { kFile, kName, kDtype, kBytes, kStored, kRatio };
+
+struct InspectCommand {
+  std::string bundle;
+  std::string arch;                  // of a fat file that slice; empty: what LoadBundle would take
+  std::vector<std::string> keys;     // files with public keys that signatures are checked with
+  std::vector<std::string> filters;  // globs: tensors with other names are left out; empty: none is
+  TensorOrder order = TensorOrder::kFile;
+  std::optional<std::size_t> top;  // so many rows of each table; none: all, on a terminal 50; 0: all
+  ColorChoice color = ColorChoice::kAuto;
+};
+Result<int> RunInspect(const InspectCommand& command, const OutputStyle& style);
+
+struct ViewCommand {
+  std::string bundle;
+  std::string output;  // the page; "-" is stdout
+  std::string arch;    // as for inspect
+  std::vector<std::string> keys;
+  bool no_statistics = false;
+  bool no_graphviz = false;
+  unsigned threads = 0;
+};
+Result<int> RunView(const ViewCommand& command, const OutputStyle& style);
+// To a file, which is replaced in one step, or to stdout.
+Status WritePage(const std::string& page, const std::string& path);
+
+struct DiffCommand {
+  std::string a;
+  std::string b;
+  std::string html;  // also write a page here
+  std::string arch;  // of both, as for inspect
+  ColorChoice color = ColorChoice::kAuto;
+  unsigned threads = 0;
+};
+// kExitDiffers where they differ.
+Result<int> RunDiff(const DiffCommand& command, const OutputStyle& style);
+
+enum class ParamsFormat : std::uint8_t { kParams, kNpz, kSafetensors };  // of the file that becomes of params
 
 struct ExtractCommand {
   std::string bundle;
   std::vector<std::string> names;  // empty: all
   std::string output;              // a folder, or "-" for stdout
   std::string arch;                // as for inspect
+  ParamsFormat as = ParamsFormat::kParams;
 };
 Result<int> RunExtract(const ExtractCommand& command, const OutputStyle& style);
 

@@ -144,13 +144,15 @@ Result<PublicKey> FindSigner(const DetachedSignature& signature, const std::vect
   return {ErrorCode::kSignature, "found a wrong one: not made by the given key, or over another statement"};
 }
 
-Result<Sha256Digest> DigestOf(const FileSource& source) {
+Result<Sha256Digest> DigestOf(const FileSource& source, const Effort& effort) {
+  effort.Begin("reading", source.size());
   Sha256 sha256;
   std::vector<std::uint8_t> window(static_cast<std::size_t>(std::min<std::uint64_t>(source.size(), 1 << 20)));
   for (std::uint64_t at = 0; at < source.size(); at += window.size()) {
     const auto size = static_cast<std::size_t>(std::min<std::uint64_t>(source.size() - at, window.size()));
     PANNIER_CHECK_OK(source.ReadAt(at, window.data(), size));
     sha256.Update(ByteView(window.data(), size));
+    effort.Advance(size);
   }
   return sha256.Finish();
 }

@@ -13,6 +13,7 @@
 
 #include "embedder/file_source.h"
 #include "embedder/private_key.h"
+#include "src/effort.h"
 #include "src/public_key.h"
 #include "src/result.h"
 #include "src/sha256.h"
@@ -37,7 +38,7 @@ Result<DetachedSignature> ParseDetachedSignature(std::string_view text);
 Result<PublicKey> FindSigner(const DetachedSignature& signature, const std::vector<PublicKey>& keys);
 
 // SHA-256 of the whole file.
-Result<Sha256Digest> DigestOf(const FileSource& source);
+Result<Sha256Digest> DigestOf(const FileSource& source, const Effort& effort);
 
 // Is the statement about this file? kSignature: about another one; kDigestMismatch: about other bytes; kMalformed; kUnsupported:
 // about several files, or in a form with other digests than SHA-256 of the whole.

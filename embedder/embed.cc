@@ -123,7 +123,8 @@ Status OpenFat(const HostFile& file, const EmbedOptions& options, std::size_t ar
     PANNIER_CHECK_OK(
         OpenPart({name, i, slice.offset, nullptr, {}}, library, options, artifacts, parts).WithContext(StrCat("slice ", name)));
   }
-  if (parts.empty()) return {ErrorCode::kNotFound, StrCat("found no slice ", Printable(options.arch))};
+  if (parts.empty())
+    return {ErrorCode::kNotFound, StrCat("found no slice ", Printable(options.arch), DidYouMeanSlice(options.arch, fat.file))};
   std::stable_sort(parts.begin(), parts.end(), [](const Part& a, const Part& b) { return a.offset < b.offset; });
   return {};
 }
@@ -135,12 +136,13 @@ struct Embedded {
 };
 
 // The bundle as a loader will see it: structure, every digest, and compressed content decoded and compared with the input's digest.
-Status ReadBack(const OpenedBundle& bundle, const std::vector<std::string>& compressed, unsigned threads) {
+Status ReadBack(const OpenedBundle& bundle, const std::vector<std::string>& compressed, const Effort& effort) {
   for (const std::string& name : compressed) {
     const auto index = bundle.reader.FindArtifact(name);
     if (!index) return {ErrorCode::kNotFound, StrCat("no artifact \"", Printable(name), "\"")};
+    effort.Begin("decoding", bundle.reader.artifact(*index).size());
     PANNIER_CHECK_OK(
-        StreamArtifact(bundle.file, bundle.reader, bundle.reader.artifact(*index), threads, [](ByteView) { return Status(); }));
+        StreamArtifact(bundle.file, bundle.reader, bundle.reader.artifact(*index), effort, [](ByteView) { return Status(); }));
   }
   return {};
 }
@@ -149,19 +151,19 @@ Status Passed(const VerifyReport& report) {
   return report.passed() ? Status() : Status(ErrorCode::kDigestMismatch, report.differences.front());
 }
 
-Status ReadBackFile(const OutputFile& out, const Embedded& embedded, unsigned threads) {
+Status ReadBackFile(const OutputFile& out, const Embedded& embedded, const Effort& effort) {
   PANNIER_TRY(const OpenedBundle bundle, OpenedBundle::OpenRange(out.fd(), 0, embedded.summary.bundle_size));
-  PANNIER_TRY(const VerifyReport report, VerifyFile(bundle.file, bundle.reader, threads));
+  PANNIER_TRY(const VerifyReport report, VerifyFile(bundle.file, bundle.reader, effort));
   PANNIER_CHECK_OK(Passed(report));
-  return ReadBack(bundle, embedded.compressed, threads);
+  return ReadBack(bundle, embedded.compressed, effort);
 }
 
-Status ReadBackFat(const OutputFile& out, std::uint64_t size, const std::vector<Embedded>& embedded, unsigned threads) {
+Status ReadBackFat(const OutputFile& out, std::uint64_t size, const std::vector<Embedded>& embedded, const Effort& effort) {
   PANNIER_TRY(const FatBundle bundle, FatBundle::Open(out.fd(), size));
-  PANNIER_TRY(const VerifyReport report, VerifyFat(bundle, threads));
+  PANNIER_TRY(const VerifyReport report, VerifyFat(bundle, effort));
   PANNIER_CHECK_OK(Passed(report));
   for (const std::optional<OpenedBundle>& slice : bundle.bundles) {
-    if (slice) PANNIER_CHECK_OK(ReadBack(*slice, embedded.front().compressed, threads));  // the same artifacts in each
+    if (slice) PANNIER_CHECK_OK(ReadBack(*slice, embedded.front().compressed, effort));  // the same artifacts in each
   }
   return {};
 }
@@ -309,10 +311,10 @@ Result<EmbedSummary> Embed(const std::string& host_path, const std::vector<Named
     embedded.push_back(std::move(one));
   }
   if (out) {
-    const unsigned threads = options.encode.threads;
+    const Effort effort(options.encode.threads, options.encode.progress);
     const auto finish = [&]() -> Status {
       PANNIER_CHECK_OK(file.original->CheckUnchanged().WithContext(Printable(host_path)));
-      Status read = is_fat ? ReadBackFat(*out, bundle_size, embedded, threads) : ReadBackFile(*out, embedded.front(), threads);
+      Status read = is_fat ? ReadBackFat(*out, bundle_size, embedded, effort) : ReadBackFile(*out, embedded.front(), effort);
       PANNIER_CHECK_OK(std::move(read).WithContext("reading back what was written"));
       file.Close();
       return out->Commit();

@@ -111,7 +111,7 @@ class ContentEncoder {
       HandToDigester(step + 1);
       for (Job& job : current.jobs) Place(job);
       current.payload_end = position_;
-      if (options_.progress && target_.file != nullptr) options_.progress(previous.size);
+      if (options_.progress != nullptr && target_.file != nullptr) options_.progress->Advance(previous.size);
     }
     StartWriteback(position_);
     return {};

@@ -3,7 +3,6 @@
 #define PANNIER_EMBEDDER_ENCODER_H_
 
 #include <cstdint>
-#include <functional>
 #include <string>
 #include <vector>
 
@@ -11,6 +10,7 @@
 #include "embedder/codec_choice.h"
 #include "embedder/output_file.h"
 #include "src/chunked_content.h"
+#include "src/effort.h"
 #include "src/format.h"
 #include "src/result.h"
 #include "src/sha256.h"
@@ -19,9 +19,9 @@ namespace pannier {
 
 struct EncodeOptions {
   CodecChoice codec = CodecChoice::kAuto;
-  int level = 3;                                      // zstd's
-  unsigned threads = 0;                               // 0: one for each processor
-  std::function<void(std::uint64_t bytes)> progress;  // original bytes done since the last call; may be empty
+  int level = 3;                     // zstd's
+  unsigned threads = 0;              // 0: one for each processor
+  ProgressSink* progress = nullptr;  // told of original bytes
 };
 
 // What became of one piece of content (a blob, or a tensor).

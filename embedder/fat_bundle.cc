@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "embedder/fat_layout.h"
+#include "embedder/near_miss.h"
 #include "embedder/restore.h"
 #include "src/sha256.h"
 #include "src/text.h"
@@ -101,10 +102,11 @@ Status VerifyRest(const FatBundle& bundle, const Original& original, VerifyRepor
   return {};
 }
 
-Status RestoreSlice(const FileSource& source, const FatBundle& bundle, std::size_t i, std::uint64_t target, OutputFile& out) {
+Status RestoreSlice(const FileSource& source, const FatBundle& bundle, std::size_t i, std::uint64_t target, OutputFile& out,
+                    const Effort& effort) {
   const OpenedBundle& opened = *bundle.bundles[i];
   const HostPlace place = {bundle.fat.slices[i].offset, target};
-  return RestoreHost(source, opened.file.bytes(), opened.reader, place, out)
+  return RestoreHost(source, opened.file.bytes(), opened.reader, place, out, effort)
       .WithContext(StrCat("slice ", NameOf(bundle.fat.slices[i])));
 }
 
@@ -124,13 +126,13 @@ Result<FatBundle> FatBundle::Open(int file_descriptor, std::uint64_t size) {
   return bundle;
 }
 
-Result<VerifyReport> VerifyFat(const FatBundle& bundle, unsigned threads) {
+Result<VerifyReport> VerifyFat(const FatBundle& bundle, const Effort& effort) {
   VerifyReport report;
   for (std::size_t i = 0; i < bundle.bundles.size(); ++i) {
     if (!bundle.bundles[i]) continue;
     const std::string name = NameOf(bundle.fat.slices[i]);
     PANNIER_TRY(const VerifyReport of_slice,
-                VerifyFile(bundle.bundles[i]->file, bundle.bundles[i]->reader, threads).WithContext(StrCat("slice ", name)));
+                VerifyFile(bundle.bundles[i]->file, bundle.bundles[i]->reader, effort).WithContext(StrCat("slice ", name)));
     Append(report, of_slice, name);
   }
   const Result<Original> original = FindOriginal(bundle);
@@ -143,7 +145,7 @@ Result<VerifyReport> VerifyFat(const FatBundle& bundle, unsigned threads) {
   return report;
 }
 
-Result<VerifyReport> VerifyFatImages(const FatBundle& bundle, unsigned threads) {
+Result<VerifyReport> VerifyFatImages(const FatBundle& bundle, const Effort& effort) {
   VerifyReport report;
   bool is_bundle = false;
   for (std::size_t i = 0; i < bundle.bundles.size(); ++i) {
@@ -151,14 +153,20 @@ Result<VerifyReport> VerifyFatImages(const FatBundle& bundle, unsigned threads) 
     is_bundle = true;
     const std::string name = NameOf(bundle.fat.slices[i]);
     PANNIER_TRY(const VerifyReport of_slice,
-                VerifyImage(bundle.bundles[i]->file, bundle.bundles[i]->reader, threads).WithContext(StrCat("slice ", name)));
+                VerifyImage(bundle.bundles[i]->file, bundle.bundles[i]->reader, effort).WithContext(StrCat("slice ", name)));
     Append(report, of_slice, name);
   }
   if (!is_bundle) return NoPayload();
   return report;
 }
 
-Status RestoreFat(const FileSource& source, std::string_view arch, OutputFile& out) {
+std::string DidYouMeanSlice(std::string_view arch, const macho::FatFile& fat) {
+  std::vector<std::string> names;
+  for (const macho::Slice& slice : fat.slices) names.push_back(NameOf(slice));
+  return DidYouMean(arch, names);
+}
+
+Status RestoreFat(const FileSource& source, std::string_view arch, OutputFile& out, const Effort& effort) {
   PANNIER_TRY(const FatBundle bundle, FatBundle::Open(source.fd(), source.size()));
   PANNIER_TRY(const Original original, FindOriginal(bundle));
   std::vector<std::uint64_t> sizes;
@@ -172,7 +180,9 @@ Status RestoreFat(const FileSource& source, std::string_view arch, OutputFile& o
     all = all && (is_chosen || !bundle.bundles[i]);
     sizes.push_back(restores[i] ? original.fat.slices[i].size : bundle.fat.slices[i].size);
   }
-  if (!found) return {ErrorCode::kNotFound, StrCat("no slice ", Printable(arch), " that carries a payload")};
+  if (!found)
+    return {ErrorCode::kNotFound,
+            StrCat("no slice ", Printable(arch), " that carries a payload", DidYouMeanSlice(arch, bundle.fat))};
   FatLayout layout = {original.fat.slices, original.record->file_size()};
   if (!all) {
     PANNIER_TRY(layout, LayOutSlices(original.fat, sizes));
@@ -191,9 +201,10 @@ Status RestoreFat(const FileSource& source, std::string_view arch, OutputFile& o
   for (std::size_t i = 0; i < sizes.size(); ++i) {
     const macho::Slice& to = layout.slices[i];
     if (restores[i]) {
-      PANNIER_CHECK_OK(RestoreSlice(source, bundle, i, to.offset, out));
+      PANNIER_CHECK_OK(RestoreSlice(source, bundle, i, to.offset, out, effort));
     } else {
-      PANNIER_CHECK_OK(NamingTarget(out.CopyFrom(source, bundle.fat.slices[i].offset, to.offset, to.size), source, out));
+      effort.Begin("copying", to.size);
+      PANNIER_CHECK_OK(NamingTarget(out.CopyFrom(source, bundle.fat.slices[i].offset, to.offset, to.size, effort), source, out));
     }
   }
   const std::vector<std::uint8_t> header = EncodeFatHeader(original.fat, BytesOf(original.record->header()), layout);

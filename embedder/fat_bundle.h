@@ -29,12 +29,15 @@ struct FatBundle {
 };
 
 // Every slice that is a bundle, the others by their digest, header and gaps.
-Result<VerifyReport> VerifyFat(const FatBundle& bundle, unsigned threads);
+Result<VerifyReport> VerifyFat(const FatBundle& bundle, const Effort& effort);
 // The image of each slice that is a bundle.
-Result<VerifyReport> VerifyFatImages(const FatBundle& bundle, unsigned threads);
+Result<VerifyReport> VerifyFatImages(const FatBundle& bundle, const Effort& effort);
+
+// For the end of a message about a slice that is not there: near_miss.h.
+std::string DidYouMeanSlice(std::string_view arch, const macho::FatFile& fat);
 
 // The fat file as it was; or, with `arch`, with that slice alone as it was.
-Status RestoreFat(const FileSource& source, std::string_view arch, OutputFile& out);
+Status RestoreFat(const FileSource& source, std::string_view arch, OutputFile& out, const Effort& effort);
 
 }  // namespace pannier
 

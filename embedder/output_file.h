@@ -8,6 +8,7 @@
 
 #include "embedder/file_source.h"
 #include "src/bytes.h"
+#include "src/effort.h"
 #include "src/result.h"
 
 namespace pannier {
@@ -39,7 +40,8 @@ class OutputFile {
 
   // From several threads at a time, if the ranges do not overlap.
   Status WriteAt(std::uint64_t offset, ByteView bytes);
-  Status CopyFrom(const FileSource& source, std::uint64_t source_offset, std::uint64_t offset, std::uint64_t size);
+  Status CopyFrom(const FileSource& source, std::uint64_t source_offset, std::uint64_t offset, std::uint64_t size,
+                  const Effort& effort = 1);
   // With room for all of it, where the file system can promise that: on a full disk, a hole that is read through a mapping ends in
   // SIGBUS.
   Status Truncate(std::uint64_t size);

@@ -203,7 +203,8 @@ Status OutputFile::WriteAt(std::uint64_t offset, ByteView bytes) {
   return {};
 }
 
-Status OutputFile::CopyFrom(const FileSource& source, std::uint64_t source_offset, std::uint64_t offset, std::uint64_t size) {
+Status OutputFile::CopyFrom(const FileSource& source, std::uint64_t source_offset, std::uint64_t offset, std::uint64_t size,
+                            const Effort& effort) {
   PANNIER_CHECK_OK(CheckRange(offset, size));
   if (!FitsWithin(source_offset, size, source.size())) {
     return Malformed(StrCat("copy of ", size, " bytes at ", Hex(source_offset), " of ", Printable(source.path()), ": found ",
@@ -213,12 +214,13 @@ Status OutputFile::CopyFrom(const FileSource& source, std::uint64_t source_offse
   while (done < size) {
     loff_t from = static_cast<loff_t>(source_offset + done);
     loff_t to = static_cast<loff_t>(offset + done);
-    const std::size_t step = static_cast<std::size_t>(std::min<std::uint64_t>(size - done, std::uint64_t{1} << 30));
+    const std::size_t step = static_cast<std::size_t>(std::min<std::uint64_t>(size - done, 64 << 20));
     const ssize_t copied = Uninterrupted([&] { return copy_file_range(source.fd(), &from, fd(), &to, step, 0); });
     // Not between these file systems (EXDEV, EINVAL, EOPNOTSUPP), not with this kernel (ENOSYS, or EPERM from a container's
     // filter), or 0 from one that cannot tell: the plain way works. A real error (ENOSPC) meets it as well and is told there.
     if (copied <= 0) break;
     done += static_cast<std::uint64_t>(copied);
+    effort.Advance(static_cast<std::uint64_t>(copied));
   }
   std::vector<std::uint8_t> buffer(done < size ? kCopyStep : 0);
   while (done < size) {
@@ -226,6 +228,7 @@ Status OutputFile::CopyFrom(const FileSource& source, std::uint64_t source_offse
     PANNIER_CHECK_OK(source.ReadAt(source_offset + done, buffer.data(), step).WithContext(Printable(source.path())));
     PANNIER_CHECK_OK(WriteAt(offset + done, ByteView(buffer.data(), step)));
     done += step;
+    effort.Advance(step);
   }
   return {};
 }

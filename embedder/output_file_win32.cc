@@ -188,7 +188,8 @@ Status OutputFile::WriteAt(std::uint64_t offset, ByteView bytes) {
   return {};
 }
 
-Status OutputFile::CopyFrom(const FileSource& source, std::uint64_t source_offset, std::uint64_t offset, std::uint64_t size) {
+Status OutputFile::CopyFrom(const FileSource& source, std::uint64_t source_offset, std::uint64_t offset, std::uint64_t size,
+                            const Effort& effort) {
   PANNIER_CHECK_OK(CheckRange(offset, size));
   if (!FitsWithin(source_offset, size, source.size())) {
     return Malformed(StrCat("copy of ", size, " bytes at ", Hex(source_offset), " of ", Printable(source.path()), ": found ",
@@ -200,6 +201,7 @@ Status OutputFile::CopyFrom(const FileSource& source, std::uint64_t source_offse
     PANNIER_CHECK_OK(source.ReadAt(source_offset + done, buffer.data(), step).WithContext(Printable(source.path())));
     PANNIER_CHECK_OK(WriteAt(offset + done, ByteView(buffer.data(), step)));
     done += step;
+    effort.Advance(step);
   }
   return {};
 }

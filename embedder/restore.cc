@@ -65,6 +65,13 @@ Status CheckHostIsKept(const std::vector<HostRun>& runs, const format::UndoRecor
   return Malformed(StrCat("undo record: host: found none of its bytes at ", Hex(end), ", expected all ", undo.host_size()));
 }
 
+Status Changed(const std::string& why) {
+  return {ErrorCode::kHostChanged, StrCat("cannot be restored: it was changed since it was made (", why,
+                                          "); strip, patchelf and signers rewrite files for good")};
+}
+
+}  // namespace
+
 Status CheckEdits(const format::UndoRecord& undo) {
   std::uint64_t end = 0;
   for (const format::Edit* edit : *undo.edits()) {
@@ -76,13 +83,6 @@ Status CheckEdits(const format::UndoRecord& undo) {
   }
   return {};
 }
-
-Status Changed(const std::string& why) {
-  return {ErrorCode::kHostChanged, StrCat("cannot be restored: it was changed since it was made (", why,
-                                          "); strip, patchelf and signers rewrite files for good")};
-}
-
-}  // namespace
 
 Result<const format::UndoRecord*> OpenUndoRecord(const BundleReader& reader) {
   const ByteView bytes = reader.undo();
@@ -120,23 +120,27 @@ Result<const format::UndoRecord*> CheckRestorable(ByteView bytes, const BundleRe
   return undo;
 }
 
-Status RestoreHost(const FileSource& source, ByteView bytes, const BundleReader& reader, const HostPlace& place, OutputFile& out) {
+Status RestoreHost(const FileSource& source, ByteView bytes, const BundleReader& reader, const HostPlace& place, OutputFile& out,
+                   const Effort& effort) {
   PANNIER_TRY(const format::UndoRecord* undo, CheckRestorable(bytes, reader));
   const auto write = [&]() -> Status {
+    effort.Begin("copying", undo->host_size());
     for (const HostRun& run : reader.host_runs())
-      PANNIER_CHECK_OK(out.CopyFrom(source, place.source + run.bundle_offset, place.target + run.host_offset, run.size));
+      PANNIER_CHECK_OK(out.CopyFrom(source, place.source + run.bundle_offset, place.target + run.host_offset, run.size, effort));
     for (const format::Edit* change : *undo->edits())
       PANNIER_CHECK_OK(out.WriteAt(place.target + change->offset(), ByteView(change->old()->data(), change->old()->size())));
     return {};
   };
   PANNIER_CHECK_OK(NamingTarget(write(), source, out));
   const RestoredHost host(bytes, reader.host_runs(), *undo);
+  effort.Begin("verifying", host.size());
   Sha256 sha256;
   std::vector<std::uint8_t> window;
   for (std::uint64_t at = 0; at < host.size(); at += window.size()) {
     window.resize(static_cast<std::size_t>(std::min(kWindow, host.size() - at)));
     PANNIER_CHECK_OK(host.ReadAt(at, window.data(), window.size()));
     sha256.Update(ByteView(window.data(), window.size()));
+    effort.Advance(window.size());
   }
   const Sha256Digest found = sha256.Finish();
   // The manifest's digest, not the undo record's own: that one would agree with whatever else was changed in the record.
@@ -145,22 +149,22 @@ Status RestoreHost(const FileSource& source, ByteView bytes, const BundleReader&
   return {};
 }
 
-Status RestoreFile(const FileSource& source, std::string_view arch, OutputFile& out) {
+Status RestoreFile(const FileSource& source, std::string_view arch, OutputFile& out, const Effort& effort) {
   PANNIER_TRY(const MappedFile mapped, MappedFile::Map(source.fd(), 0, source.size()));
-  if (macho::HasFatMagic(mapped.bytes())) return RestoreFat(source, arch, out);
+  if (macho::HasFatMagic(mapped.bytes())) return RestoreFat(source, arch, out, effort);
   PANNIER_TRY(const Payload payload, FindPayloadWithDigests(mapped.bytes(), arch));
   PANNIER_TRY(const BundleReader reader, BundleReader::Open(payload));
   // Before room is made for a size that only the bundle tells.
   PANNIER_CHECK_OK(CheckRestorable(mapped.bytes(), reader).TakeStatus());
   PANNIER_CHECK_OK(NamingTarget(out.Truncate(reader.manifest().host()->size()), source, out));
-  return RestoreHost(source, mapped.bytes(), reader, {}, out);
+  return RestoreHost(source, mapped.bytes(), reader, {}, out, effort);
 }
 
-Status Restore(const std::string& path, const std::string& target, std::string_view arch) {
+Status Restore(const std::string& path, const std::string& target, std::string_view arch, const Effort& effort) {
   auto restore = [&]() -> Result<OutputFile> {
     PANNIER_TRY(const FileSource bundle, FileSource::Open(path).WithContext(Printable(path)));
     PANNIER_TRY(OutputFile out, OutputFile::Create(target, &bundle).WithContext(Printable(target)));
-    PANNIER_CHECK_OK(RestoreFile(bundle, arch, out).WithContext(Printable(path)));
+    PANNIER_CHECK_OK(RestoreFile(bundle, arch, out, effort).WithContext(Printable(path)));
     return out;
   };
   PANNIER_TRY(OutputFile out, restore());

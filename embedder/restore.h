@@ -10,12 +10,15 @@
 #include "embedder/output_file.h"
 #include "src/bundle_reader.h"
 #include "src/bytes.h"
+#include "src/effort.h"
 #include "src/result.h"
 
 namespace pannier {
 
 // Checked as a FlatBuffer, not for what it says.
 Result<const format::UndoRecord*> OpenUndoRecord(const BundleReader& reader);
+// Its edits ascend and lie within the host.
+Status CheckEdits(const format::UndoRecord& undo);
 
 // Where a bundle begins in its file, and where its host is to begin in the other; 0 but for slices of fat files.
 struct HostPlace {
@@ -32,13 +35,14 @@ Result<const format::UndoRecord*> CheckRestorable(ByteView bytes, const BundleRe
 
 // Writes the host of the bundle in `bytes` into `out`, which is made long enough and committed by the caller. Errors as of
 // CheckRestorable.
-Status RestoreHost(const FileSource& source, ByteView bytes, const BundleReader& reader, const HostPlace& place, OutputFile& out);
+Status RestoreHost(const FileSource& source, ByteView bytes, const BundleReader& reader, const HostPlace& place, OutputFile& out,
+                   const Effort& effort);
 
 // The same for a whole file, which may be fat; `arch`: for that slice of it alone.
-Status RestoreFile(const FileSource& source, std::string_view arch, OutputFile& out);
+Status RestoreFile(const FileSource& source, std::string_view arch, OutputFile& out, const Effort& effort = 1);
 
 // Replaces `target` (or makes it) in one step by the host of the bundle at `path`.
-Status Restore(const std::string& path, const std::string& target, std::string_view arch = {});
+Status Restore(const std::string& path, const std::string& target, std::string_view arch = {}, const Effort& effort = 1);
 
 }  // namespace pannier
 

@@ -81,20 +81,20 @@ Result<std::vector<Range>> BundlesIn(const FileSource& source, std::string_view 
       ranges.push_back({slice.offset, slice.size});
   }
   if (ranges.empty() && !arch.empty())
-    return {ErrorCode::kNotFound, StrCat("no slice ", Printable(arch), " that carries a payload")};
+    return {ErrorCode::kNotFound, StrCat("no slice ", Printable(arch), " that carries a payload", DidYouMeanSlice(arch, fat.fat))};
   if (ranges.empty()) return NoPayload();
   return ranges;
 }
 
-Status CheckWhole(int file_descriptor, std::uint64_t size, unsigned threads) {
+Status CheckWhole(int file_descriptor, std::uint64_t size, const Effort& effort) {
   PANNIER_TRY(const MappedFile file, MappedFile::Map(file_descriptor, 0, size));
   if (macho::HasFatMagic(file.bytes())) {
     PANNIER_TRY(const FatBundle fat, FatBundle::Open(file_descriptor, size));
-    PANNIER_TRY(const VerifyReport report, VerifyFat(fat, threads));
+    PANNIER_TRY(const VerifyReport report, VerifyFat(fat, effort));
     return Passed(report);
   }
   PANNIER_TRY(const OpenedBundle bundle, OpenedBundle::OpenRange(file_descriptor, 0, size));
-  PANNIER_TRY(const VerifyReport report, VerifyFile(bundle.file, bundle.reader, threads));
+  PANNIER_TRY(const VerifyReport report, VerifyFile(bundle.file, bundle.reader, effort));
   return Passed(report);
 }
 
@@ -145,7 +145,8 @@ Status SignWritten(OutputFile& out, std::uint64_t base, std::uint64_t size, cons
   return WriteDerived(out, base, size, derived);
 }
 
-Status SignFile(const std::string& path, const std::string& target, std::string_view arch, const Signer& signer, unsigned threads) {
+Status SignFile(const std::string& path, const std::string& target, std::string_view arch, const Signer& signer,
+                const Effort& effort) {
   const auto sign = [&]() -> Result<OutputFile> {
     const std::string name = Printable(path);
     PANNIER_TRY(const FileSource source, FileSource::Open(path).WithContext(name));
@@ -153,14 +154,15 @@ Status SignFile(const std::string& path, const std::string& target, std::string_
     PANNIER_TRY(OutputFile out, OutputFile::Create(target, &source).WithContext(Printable(target)));
     const auto write = [&]() -> Status {
       PANNIER_CHECK_OK(out.Truncate(source.size()));
-      PANNIER_CHECK_OK(out.CopyFrom(source, 0, 0, source.size()));
+      effort.Begin("copying", source.size());
+      PANNIER_CHECK_OK(out.CopyFrom(source, 0, 0, source.size(), effort));
       for (const Range& bundle : bundles) PANNIER_CHECK_OK(SignWritten(out, bundle.offset, bundle.size, signer));
       return {};
     };
     PANNIER_CHECK_OK(NamingTarget(write(), source, out).WithContext(name));
     PANNIER_CHECK_OK(source.CheckUnchanged().WithContext(name));
     // What is copied is what was there: damage in the bundle shows here, too.
-    PANNIER_CHECK_OK(NamingTarget(CheckWhole(out.fd(), source.size(), threads), source, out).WithContext(name));
+    PANNIER_CHECK_OK(NamingTarget(CheckWhole(out.fd(), source.size(), effort), source, out).WithContext(name));
     return out;
   };
   PANNIER_TRY(OutputFile out, sign());
@@ -168,12 +170,12 @@ Status SignFile(const std::string& path, const std::string& target, std::string_
   return out.Commit().WithContext(Printable(target));
 }
 
-Result<std::string> SignDetached(const std::string& path, const std::string& key_path, unsigned threads) {
+Result<std::string> SignDetached(const std::string& path, const std::string& key_path, const Effort& effort) {
   PANNIER_TRY(const PrivateKey key, PrivateKey::Read(key_path));
   const auto sign = [&]() -> Result<Sha256Digest> {
     PANNIER_TRY(const FileSource source, FileSource::Open(path));
-    PANNIER_CHECK_OK(CheckWhole(source.fd(), source.size(), threads));
-    PANNIER_TRY(Sha256Digest digest, DigestOf(source));
+    PANNIER_CHECK_OK(CheckWhole(source.fd(), source.size(), effort));
+    PANNIER_TRY(Sha256Digest digest, DigestOf(source, effort));
     PANNIER_CHECK_OK(source.CheckUnchanged());
     return digest;
   };

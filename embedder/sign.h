@@ -11,6 +11,7 @@
 
 #include "embedder/output_file.h"
 #include "src/bundle_reader.h"
+#include "src/effort.h"
 #include "src/mapped_file.h"
 #include "src/public_key.h"
 #include "src/result.h"
@@ -35,11 +36,12 @@ Status SignWritten(OutputFile& out, std::uint64_t base, std::uint64_t size, cons
 
 // All bundles in the file at `path` (slices of a fat one; `arch`: that one alone), which must be whole, to the last byte. Replaces
 // `target`, or makes it, in one step.
-Status SignFile(const std::string& path, const std::string& target, std::string_view arch, const Signer& signer, unsigned threads);
+Status SignFile(const std::string& path, const std::string& target, std::string_view arch, const Signer& signer,
+                const Effort& effort);
 
 // What a detached signature (detached_signature.h) of the file at `path` holds, made with the key at `key_path`. All bundles in the
 // file must be whole; it is not changed.
-Result<std::string> SignDetached(const std::string& path, const std::string& key_path, unsigned threads);
+Result<std::string> SignDetached(const std::string& path, const std::string& key_path, const Effort& effort);
 
 }  // namespace pannier
 

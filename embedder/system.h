@@ -2,7 +2,9 @@
 #ifndef PANNIER_EMBEDDER_SYSTEM_H_
 #define PANNIER_EMBEDDER_SYSTEM_H_
 
+#include <cstddef>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -22,6 +24,9 @@ std::vector<std::string> Arguments(int argc, char** argv);
 
 // Is stderr a terminal that can overwrite a line?
 bool StderrIsTerminal();
+
+// Columns of the terminal that stdout is; none when it is no terminal. Of a size that is not known, 80.
+std::optional<std::size_t> StdoutWidth();
 
 Status WriteToStdout(ByteView bytes);
 

@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <array>
@@ -94,6 +95,13 @@ void PrepareProcess() {
 std::vector<std::string> Arguments(int argc, char** argv) { return {argv, argv + argc}; }
 
 bool StderrIsTerminal() { return isatty(STDERR_FILENO) != 0; }
+
+std::optional<std::size_t> StdoutWidth() {
+  if (isatty(STDOUT_FILENO) == 0) return std::nullopt;
+  winsize size{};
+  const bool is_known = ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col != 0;
+  return is_known ? size.ws_col : 80;
+}
 
 Status WriteToStdout(ByteView bytes) {
   while (!bytes.empty()) {

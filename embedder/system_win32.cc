@@ -35,6 +35,16 @@ bool StderrIsTerminal() {
   return GetConsoleMode(handle, &mode) != 0 && SetConsoleMode(handle, mode | ENABLE_VIRTUAL_TERMINAL_PROCESSING) != 0;
 }
 
+std::optional<std::size_t> StdoutWidth() {
+  const HANDLE handle = GetStdHandle(STD_OUTPUT_HANDLE);
+  DWORD mode = 0;
+  if (GetConsoleMode(handle, &mode) == 0) return std::nullopt;
+  SetConsoleMode(handle, mode | ENABLE_VIRTUAL_TERMINAL_PROCESSING);
+  CONSOLE_SCREEN_BUFFER_INFO info{};
+  const bool is_known = GetConsoleScreenBufferInfo(handle, &info) != 0 && info.srWindow.Right >= info.srWindow.Left;
+  return is_known ? static_cast<std::size_t>(info.srWindow.Right - info.srWindow.Left + 1) : 80;
+}
+
 Status WriteToStdout(ByteView bytes) {
   const HANDLE handle = GetStdHandle(STD_OUTPUT_HANDLE);
   while (!bytes.empty()) {

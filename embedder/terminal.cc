@@ -6,6 +6,7 @@
 #include <array>
 #include <cerrno>
 #include <cstdio>
+#include <utility>
 
 #include "embedder/file_source.h"
 #include "embedder/system.h"
@@ -29,15 +30,31 @@ Status FlushStdout() {
   return std::ferror(stdout) == 0 ? Status() : SystemError("stdout", EIO);
 }
 
-Progress::Progress(std::string_view action, std::uint64_t total, bool wanted)
-    : action_(action),
-      total_(total),
-      visible_(wanted && StderrIsTerminal()),
+std::string ProgressText(std::string_view action, std::uint64_t done, std::uint64_t total, double seconds) {
+  const double rate = seconds > 0 ? static_cast<double>(done) / seconds : 0;
+  std::string text = fmt::format("{} {} of {} ({:.0f} %)", action, HumanSize(done), HumanSize(total),
+                                 total != 0 ? 100 * static_cast<double>(done) / static_cast<double>(total) : 100);
+  if (rate < 1) return text;
+  const double left = total > done ? static_cast<double>(total - done) / rate : 0;
+  text += fmt::format(", {}/s, ", HumanSize(static_cast<std::uint64_t>(rate)));
+  return text + (left < 100 ? fmt::format("{:.0f} s left", left) : fmt::format("{:.0f} min left", left / 60));
+}
+
+Progress::Progress(bool wanted)
+    : visible_(wanted && StderrIsTerminal()),
       start_(std::chrono::steady_clock::now()),
       next_(start_ + std::chrono::milliseconds(500)) {}
 
-Progress::~Progress() {
-  if (drawn_) std::fputs("\r\033[K", stderr);
+void Progress::Clear() {
+  if (std::exchange(drawn_, false)) std::fputs("\r\033[K", stderr);
+}
+
+void Progress::Begin(std::string_view action, std::uint64_t bytes) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  action_ = action;
+  total_ = bytes;
+  done_ = 0;
+  start_ = std::chrono::steady_clock::now();
 }
 
 void Progress::Advance(std::uint64_t bytes) {
@@ -48,12 +65,7 @@ void Progress::Advance(std::uint64_t bytes) {
   if (now < next_) return;
   next_ = now + std::chrono::milliseconds(100);
   drawn_ = true;
-  const double seconds = std::chrono::duration<double>(now - start_).count();
-  const auto rate = static_cast<std::uint64_t>(static_cast<double>(done_) / seconds);
-  const std::uint64_t percent = total_ != 0 ? done_ * 100 / total_ : 100;
-  const std::uint64_t left = rate != 0 && total_ > done_ ? (total_ - done_) / rate : 0;
-  fmt::print(stderr, "\r\033[K{} {} of {} ({} %), {}/s, {} s left", action_, HumanSize(done_), HumanSize(total_), percent,
-             HumanSize(rate), left);
+  fmt::print(stderr, "\r\033[K{}", ProgressText(action_, done_, total_, std::chrono::duration<double>(now - start_).count()));
   std::fflush(stderr);
 }
 

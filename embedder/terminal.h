@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 
+#include "src/effort.h"
 #include "src/result.h"
 
 namespace pannier {
@@ -18,26 +19,30 @@ std::string HumanSize(std::uint64_t bytes);
 // To be called at the end: what was printed to stdout may be kept back until then, and not arrive.
 Status FlushStdout();
 
-// A line on stderr that overwrites itself: bytes done, of all, rate. Shows nothing for the first half second, and never when stderr
-// is not a terminal. Advance may be called from several threads.
-class Progress {
+// "verifying 1.5 GiB of 3.0 GiB (50 %), 1.0 GiB/s, 2 s left".
+std::string ProgressText(std::string_view action, std::uint64_t done, std::uint64_t total, double seconds);
+
+// A line on stderr that overwrites itself. Shows nothing for the first half second, and never when stderr is not a terminal.
+class Progress : public ProgressSink {
  public:
-  Progress(std::string_view action, std::uint64_t total, bool wanted);
+  explicit Progress(bool wanted);
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
-  ~Progress();  // removes the line
+  ~Progress() override { Clear(); }
 
-  void Advance(std::uint64_t bytes);
+  void Begin(std::string_view action, std::uint64_t bytes) override;
+  void Advance(std::uint64_t bytes) override;
+  void Clear();  // before anything else is printed
 
  private:
-  std::string action_;
-  std::uint64_t total_;
-  bool visible_;
+  const bool visible_;
   std::mutex mutex_;
+  std::string action_;
+  std::uint64_t total_ = 0;
   std::uint64_t done_ = 0;
   bool drawn_ = false;
-  std::chrono::steady_clock::time_point start_;
-  std::chrono::steady_clock::time_point next_;
+  std::chrono::steady_clock::time_point start_;  // of this piece of work
+  std::chrono::steady_clock::time_point next_;   // when the line is drawn again
 };
 
 }  // namespace pannier

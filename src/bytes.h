@@ -8,6 +8,7 @@
 #include <optional>
 #include <string_view>
 #include <type_traits>
+#include <vector>
 
 namespace pannier {
 
@@ -38,6 +39,13 @@ void StoreInteger(std::uint8_t* bytes, T value, ByteOrder order) {
     std::size_t shift = (order == ByteOrder::kLittle ? i : sizeof(T) - 1 - i) * 8;
     bytes[i] = static_cast<std::uint8_t>(value >> shift);
   }
+}
+
+template <typename T>
+void AppendLittle(std::vector<std::uint8_t>& out, T value) {
+  std::uint8_t bytes[sizeof(T)];
+  StoreInteger(bytes, value, ByteOrder::kLittle);
+  out.insert(out.end(), bytes, bytes + sizeof(T));
 }
 
 inline std::optional<std::uint64_t> CheckedAdd(std::uint64_t a, std::uint64_t b) {

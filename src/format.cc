@@ -23,13 +23,6 @@ Sha256Digest ReadDigest(const std::uint8_t* bytes) {
   return digest;
 }
 
-template <typename T>
-void AppendLittle(std::vector<std::uint8_t>& out, T value) {
-  const std::size_t at = out.size();
-  out.resize(at + sizeof(T));
-  StoreInteger<T>(out.data() + at, value, ByteOrder::kLittle);
-}
-
 std::uint64_t Little64(ByteView bytes, std::size_t offset) {
   return LoadInteger<std::uint64_t>(bytes.data() + offset, ByteOrder::kLittle);
 }

@@ -53,13 +53,6 @@ T Little(ByteView bytes, std::size_t offset) {
   return LoadInteger<T>(bytes.data() + offset, ByteOrder::kLittle);
 }
 
-template <typename T>
-void AppendLittle(std::vector<std::uint8_t>& out, T value) {
-  std::uint8_t bytes[sizeof(T)];
-  StoreInteger(bytes, value, ByteOrder::kLittle);
-  out.insert(out.end(), bytes, bytes + sizeof(T));
-}
-
 std::string ShapeText(const std::vector<std::int64_t>& shape) {
   std::string text = "[";
   for (std::int64_t dimension : shape) text += StrCat(text.size() == 1 ? "" : ", ", dimension);

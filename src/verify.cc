@@ -68,8 +68,8 @@ bool IsFiller(ByteView bytes) {
 
 class Verifier {
  public:
-  Verifier(const MappedFile& file, const BundleReader& reader, unsigned threads)
-      : file_(file), reader_(reader), threads_(threads) {}
+  Verifier(const MappedFile& file, const BundleReader& reader, const Effort& effort)
+      : file_(file), reader_(reader), effort_(effort) {}
 
   Status File() {
     CheckEnds();
@@ -332,15 +332,18 @@ class Verifier {
     constexpr std::size_t kGroupItems = 4096;
     std::vector<std::size_t> ends;
     std::uint64_t bytes = 0;
+    std::uint64_t total = 0;
     for (std::size_t i = 0, first = 0; i < checked_.size(); ++i) {
       bytes += checked_[i].bytes.size();
+      total += checked_[i].bytes.size();
       if (bytes < kGroupBytes && i + 1 - first < kGroupItems && i + 1 < checked_.size()) continue;
       ends.push_back(first = i + 1);
       bytes = 0;
     }
+    effort_.Begin("verifying", total);
     std::mutex mutex;
     std::vector<std::pair<std::uint64_t, std::string>> found;
-    PANNIER_CHECK_OK(ParallelFor(ends.size(), threads_, [&](std::uint64_t number) -> Status {
+    PANNIER_CHECK_OK(ParallelFor(ends.size(), effort_.threads, [&](std::uint64_t number) -> Status {
       const auto group = static_cast<std::size_t>(number);
       const std::size_t first = group == 0 ? 0 : ends[group - 1];
       for (const auto& [item, digest] : Differing(first, ends[group])) {
@@ -349,6 +352,9 @@ class Verifier {
                            StrCat(LabelOf(*item), ": ", item->bytes.size(), " bytes at ", Hex(OffsetOf(item->bytes)),
                                   ": sha-256: found ", digest.Hex(), ", expected ", item->expected.Hex()));
       }
+      std::uint64_t done = 0;
+      for (std::size_t i = first; i < ends[group]; ++i) done += checked_[i].bytes.size();
+      effort_.Advance(done);
       return {};
     }));
     std::sort(found.begin(), found.end());
@@ -501,7 +507,7 @@ class Verifier {
 
   const MappedFile& file_;
   const BundleReader& reader_;
-  unsigned threads_;
+  const Effort& effort_;
   VerifyReport report_;
   std::vector<std::string> labels_;
   std::map<std::uint32_t, TensorReader> tensors_;  // by their artifact's label
@@ -516,14 +522,14 @@ class Verifier {
 
 }  // namespace
 
-Result<VerifyReport> VerifyFile(const MappedFile& file, const BundleReader& reader, unsigned threads) {
-  Verifier verifier(file, reader, threads);
+Result<VerifyReport> VerifyFile(const MappedFile& file, const BundleReader& reader, const Effort& effort) {
+  Verifier verifier(file, reader, effort);
   PANNIER_CHECK_OK(verifier.File());
   return verifier.TakeReport();
 }
 
-Result<VerifyReport> VerifyImage(const MappedFile& file, const BundleReader& reader, unsigned threads) {
-  Verifier verifier(file, reader, threads);
+Result<VerifyReport> VerifyImage(const MappedFile& file, const BundleReader& reader, const Effort& effort) {
+  Verifier verifier(file, reader, effort);
   PANNIER_CHECK_OK(verifier.Image());
   return verifier.TakeReport();
 }

@@ -8,6 +8,7 @@
 
 #include "src/bundle_reader.h"
 #include "src/bytes.h"
+#include "src/effort.h"
 #include "src/mapped_file.h"
 #include "src/result.h"
 
@@ -23,10 +24,10 @@ struct VerifyReport {
 
 // Every byte of the file belongs to the host, the anchor, the manifest, a part, an artifact's chunk or the signature room, or is
 // zero padding; and each is as it was. A Status only when the file cannot be read as a bundle at all.
-Result<VerifyReport> VerifyFile(const MappedFile& file, const BundleReader& reader, unsigned threads);
+Result<VerifyReport> VerifyFile(const MappedFile& file, const BundleReader& reader, const Effort& effort);
 
 // The image (what the OS maps of the host) and the artifacts; passes on a stripped bundle.
-Result<VerifyReport> VerifyImage(const MappedFile& file, const BundleReader& reader, unsigned threads);
+Result<VerifyReport> VerifyImage(const MappedFile& file, const BundleReader& reader, const Effort& effort);
 
 }  // namespace pannier
 

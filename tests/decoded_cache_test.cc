@@ -276,7 +276,7 @@ TEST_CASE("a damaged bundle leaves no cache behind under a sound one's name", "[
 
 TEST_CASE("a folder or file that others could write to is not used", "[cache]") {
   const CacheFixture cache;
-  const auto unused = [&cache](const std::string& folder) {
+  const auto unused = [](const std::string& folder) {
     const Bundle bundle = OpenCached(folder);
     bundle.DecodeAll();
     CHECK(CountWrong(bundle) == 0);

@@ -46,6 +46,7 @@ struct Blob {
   Word row_count, rows[3], child_count, children[1];
 };
 
+// TVM's name for it. NOLINTNEXTLINE(bugprone-reserved-identifier,readability-identifier-naming)
 __attribute__((visibility("default"))) const struct Blob __tvm_dev_mblob = {
     LITTLE64(sizeof(struct Blob) - sizeof(Word)),
     LITTLE64(3),

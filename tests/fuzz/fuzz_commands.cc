@@ -1,5 +1,7 @@
-// Fuzz target: a bundle, or a fat file of bundles, inspected, verified, extracted and restored as the command line does it.
+// Fuzz target: a bundle, or a fat file of bundles, inspected, looked at, compared, verified, extracted and restored as the command
+// line does it.
 #include <cstdio>
+#include <nlohmann/json.hpp>
 #include <optional>
 
 #include "embedder/artifact_stream.h"
@@ -7,6 +9,8 @@
 #include "embedder/opened_bundle.h"
 #include "embedder/output_file.h"
 #include "embedder/restore.h"
+#include "embedder/view/page.h"
+#include "embedder/view/report.h"
 #include "src/macho_file.h"
 #include "tests/file_fixture.h"
 #include "tests/fuzz/fuzz_support.h"
@@ -32,6 +36,26 @@ void Extract(const std::string& path, const std::string& arch) {
   }
 }
 
+// A page of it, and how it differs from itself.
+void Look(const std::string& path, const std::string& arch) {
+  const Result<OpenedBundle> bundle = OpenedBundle::Open(path, arch, WithoutDigests::kRead);
+  if (!bundle.ok()) return;
+  for (std::uint32_t i = 0; i < bundle->reader.artifact_count(); ++i) {
+    if (bundle->reader.artifact(i).size() > kLargest) return;
+  }
+  ReportOptions options;
+  options.placing = Placing::kRank;
+  options.effort = 1;
+  const Result<nlohmann::json> report = MakeReport(*bundle, "bundle", options);
+  if (report.ok()) (void)MakePage(kReportPage, "bundle", *report);
+  DiffCommand diff;
+  diff.a = diff.b = path;
+  diff.arch = arch;
+  diff.threads = 1;
+  const Result<int> differs = RunDiff(diff, {false, false});
+  Require(!differs.ok() || *differs == kExitDone, "a bundle does not differ from itself");
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
@@ -45,7 +69,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   Require(source.status(), "a file in memory can be opened");
   for (const std::string arch : {"", "arm64"}) {
     if (!arch.empty() && !macho::HasFatMagic(ByteView(data, size))) break;
-    for (const bool json : {false, true}) (void)RunInspect(memory.path(), arch, {false, json});
+    InspectCommand inspect;
+    inspect.bundle = memory.path();
+    inspect.arch = arch;
+    for (const bool json : {false, true}) (void)RunInspect(inspect, {json, false});
+    Look(memory.path(), arch);
     for (const bool image : {false, true}) {
       VerifyCommand verify;
       verify.bundle = memory.path();

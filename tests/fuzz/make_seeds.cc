@@ -88,6 +88,7 @@ class SeedMaker {
     if (format == FileFormat::kMachO && !macho::HasFatMagic(ByteView(seed.bytes.data(), seed.bytes.size())))
       Put("macho_host", seed);
     Put("embed", seed);
+    Put("library_facts", seed);
   }
 
   void PutBundle(const Seed& seed) {
@@ -121,7 +122,14 @@ class SeedMaker {
   }
 
   void MakeArtifacts() {
-    WriteFile(scratch_ / "graph", R"({"nodes": [{"op": "null", "name": "x"}], "arg_nodes": [0], "heads": [[0, 0, 0]]})");
+    const std::string graph = R"({"nodes": [{"op": "null", "name": "x", "inputs": []}, {"op": "null", "name": "p0", "inputs": []},
+      {"op": "tvm_op", "name": "n", "attrs": {"func_name": "__nop"}, "inputs": [[0, 0, 0]]},
+      {"op": "tvm_op", "name": "f", "attrs": {"func_name": "answer", "hash": "1"}, "inputs": [[2, 0, 0], [1, 0, 0]]}],
+      "arg_nodes": [0, 1], "heads": [[3, 0, 0]], "node_row_ptr": [0, 1, 2, 3, 4], "attrs": {"storage_id": ["list_int", [0, 1, 0, 2]],
+      "shape": ["list_shape", [[2], [1], [2, 1], [2]]], "dltype": ["list_str", ["float32", "int8", "float32", "float32x2"]]}})";
+    WriteFile(scratch_ / "graph", graph);
+    Put("graph", {"small", graph});
+    Put("graph", {"real", ReadFile(std::string(PANNIER_TEST_DATA) + "/mlp/graph.json")});
     WriteFile(scratch_ / "params", BuildParams({{Pattern(8, 1)},
                                                 {std::string(300, 'a')},
                                                 {std::string(4096, 'b') + Pattern(904, 2)},

@@ -12,8 +12,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
 readonly build=$PWD/build/fuzz kept=$PWD/tests/fuzz/corpus
 readonly all_targets=(
-  bundle chunk code_signature commands decoded_cache detached elf_host embed encode macho_host manifest module_blob params pe_host
-  signatures tensor_table verify
+  bundle chunk code_signature commands decoded_cache detached elf_host embed encode graph library_facts macho_host manifest module_blob
+  params pe_host signatures tensor_table verify
 )
 readonly max_findings=10  # of a target and run: what stops it at once is found again and again
 
@@ -26,7 +26,7 @@ fail() {
 max_input() {
   case $1 in
     bundle | commands | embed | verify) echo 131072 ;;
-    *_host) echo 65536 ;;
+    library_facts | *_host) echo 65536 ;;
     *) echo 16384 ;;
   esac
 }
@@ -35,7 +35,7 @@ max_input() {
 group_of() {
   case $1 in
     bundle | commands | verify) echo bundles ;;
-    embed | *_host) echo hosts ;;
+    embed | library_facts | *_host) echo hosts ;;
     *) echo "$1" ;;
   esac
 }

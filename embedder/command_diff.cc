@@ -1,0 +1,176 @@
+// `pannier diff`: what differs between two bundles.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "embedder/commands.h"
+#include "embedder/opened_bundle.h"
+#include "embedder/styled_text.h"
+#include "embedder/terminal.h"
+#include "embedder/view/bundle_diff.h"
+#include "src/text.h"
+
+namespace pannier {
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr std::size_t kMostLines = 100;  // of each list
+
+std::string Text(const Json& value) {
+  if (value.is_string()) return Printable(value.get_ref<const std::string&>());
+  if (value.is_null()) return "none";
+  if (value.is_number_float()) return fmt::format("{:.6g}", value.get<double>());
+  if (!value.is_array()) return value.dump();
+  std::string list;
+  for (const Json& item : value) list += (list.empty() ? "" : ", ") + Text(item);
+  return list.empty() ? "none" : list;
+}
+
+std::string Size(const Json& bytes) { return bytes.is_null() ? "none" : HumanSize(bytes.get<std::uint64_t>()); }
+
+class Printer {
+ public:
+  Printer(const Json& json, const Display& display) : json_(json), display_(display) {}
+
+  void Print() const {
+    Minus(StrCat(Text(json_["a"]["bundle"]), ", ", Size(json_["a"]["bytes"])));
+    Plus(StrCat(Text(json_["b"]["bundle"]), ", ", Size(json_["b"]["bytes"])));
+    PrintLibrary();
+    PrintGraph();
+    PrintParams();
+    PrintArtifacts();
+    PrintSignatures();
+    if (!json_["differ"].get<bool>()) fmt::print("no difference\n");
+  }
+
+ private:
+  void Heading(std::string_view text) const { fmt::print("\n{}\n", display_.Styled(TextStyle::kHeading, text)); }
+  void Minus(std::string_view text) const { fmt::print("{}\n", display_.Styled(TextStyle::kBad, StrCat("- ", text))); }
+  void Plus(std::string_view text) const { fmt::print("{}\n", display_.Styled(TextStyle::kGood, StrCat("+ ", text))); }
+  static void Change(std::string_view text) { fmt::print("~ {}\n", text); }
+
+  // One line each, and how many were left out.
+  template <typename Show>
+  static void Each(const Json& list, const Show& show) {
+    for (std::size_t i = 0; i < std::min(list.size(), kMostLines); ++i) show(list[i]);
+    if (list.size() > kMostLines) fmt::print("  ... and {} more (--json has all)\n", list.size() - kMostLines);
+  }
+
+  void PrintLibrary() const {
+    if (json_["library"].is_null()) {
+      Heading("Host: the same");
+      return;
+    }
+    const Json& library = json_["library"];
+    const Json& functions = library["functions"];
+    Heading(StrCat("Host: ", functions["changed"].size(), " functions changed, ", functions["added"].size(), " added, ",
+                   functions["removed"].size(), " removed, ", functions["equal"].get<std::uint64_t>(), " equal, ",
+                   functions["moved"].get<std::uint64_t>(), " equal but for addresses"));
+    Each(library["facts"],
+         [](const Json& fact) { Change(StrCat(Text(fact["name"]), ": ", Text(fact["a"]), " -> ", Text(fact["b"]))); });
+    Each(functions["removed"], [&](const Json& one) { Minus(StrCat(Text(one["name"]), ", ", Size(one["bytes"]))); });
+    Each(functions["added"], [&](const Json& one) { Plus(StrCat(Text(one["name"]), ", ", Size(one["bytes"]))); });
+    Each(functions["changed"], [](const Json& one) {
+      Change(StrCat(Text(one["name"]), ": ", Size(one["a_bytes"]),
+                    one["a_bytes"] == one["b_bytes"] ? "" : " -> " + Size(one["b_bytes"])));
+    });
+    Each(library["sections"], [](const Json& section) {
+      Change(StrCat("section ", Text(section["name"]), ": ", Size(section["a_bytes"]), " -> ", Size(section["b_bytes"])));
+    });
+  }
+
+  void PrintGraph() const {
+    const Json& graph = json_["graph"];
+    if (graph.is_null()) return;
+    if (graph.contains("note")) {
+      Heading(StrCat("Graph: differs, cannot be compared by nodes: ", Text(graph["note"])));
+      return;
+    }
+    Heading(StrCat("Graph: ", graph["changed"].size(), " nodes changed, ", graph["added"].size(), " added, ",
+                   graph["removed"].size(), " removed, ", graph["equal"].get<std::uint64_t>(), " equal",
+                   graph["heads_changed"].get<bool>() ? "; other results" : ""));
+    Each(graph["removed"], [&](const Json& node) { Minus(Text(node["name"])); });
+    Each(graph["added"], [&](const Json& node) { Plus(Text(node["name"])); });
+    Each(graph["changed"], [](const Json& node) {
+      Change(Text(node["name"]));
+      for (const Json& change : node["changes"])
+        fmt::print("    {}: {} -> {}\n", Text(change["what"]), Text(change["a"]), Text(change["b"]));
+    });
+    if (graph["storage_changed"] != 0)
+      fmt::print("  {} nodes have other storages\n", graph["storage_changed"].get<std::uint64_t>());
+  }
+
+  void PrintParams() const {
+    const Json& params = json_["params"];
+    if (params.is_null()) return;
+    Heading(StrCat("Params: ", params["changed"].size(), " tensors changed, ", params["added"].size(), " added, ",
+                   params["removed"].size(), " removed, ", params["equal"].get<std::uint64_t>(), " equal"));
+    Each(params["removed"], [&](const Json& tensor) { Minus(TensorText(tensor)); });
+    Each(params["added"], [&](const Json& tensor) { Plus(TensorText(tensor) + SameText(tensor)); });
+    Each(params["changed"],
+         [](const Json& tensor) { Change(StrCat(Text(tensor["name"]), ": ", ValueText(tensor), SameText(tensor))); });
+    Each(params["recoded"], [](const Json& tensor) {
+      Change(StrCat(Text(tensor["name"]), ": codec ", Text(tensor["a_codec"]), " -> ", Text(tensor["b_codec"])));
+    });
+  }
+
+  static std::string TensorText(const Json& tensor) {
+    return StrCat(Text(tensor["name"]), ": ", Text(tensor["dtype"]), " (", Text(tensor["shape"]), "), ", Size(tensor["bytes"]));
+  }
+  static std::string SameText(const Json& tensor) {
+    return tensor["same_as"].is_null() ? "" : StrCat("; the values that ", Text(tensor["same_as"]), " had");
+  }
+  static std::string ValueText(const Json& tensor) {
+    if (tensor.contains("a_shape")) {
+      return StrCat(Text(tensor["a_dtype"]), " (", Text(tensor["a_shape"]), ") -> ", Text(tensor["b_dtype"]), " (",
+                    Text(tensor["b_shape"]), ")");
+    }
+    return StrCat(Text(tensor["differing"]), " of ", Text(tensor["elements"]), " values differ",
+                  tensor["greatest"].is_null()
+                      ? ""
+                      : StrCat(", by at most ", Text(tensor["greatest"]), ", on average ", Text(tensor["mean"])));
+  }
+
+  void PrintArtifacts() const {
+    if (json_["artifacts"].empty()) return;
+    Heading("Artifacts with other bytes");
+    Each(json_["artifacts"], [](const Json& artifact) {
+      Change(StrCat(Text(artifact["name"]), ": ", Size(artifact["a_bytes"]), " -> ", Size(artifact["b_bytes"])));
+    });
+  }
+
+  void PrintSignatures() const {
+    const Json& signatures = json_["signatures"];
+    if (signatures["added"].empty() && signatures["removed"].empty()) return;
+    Heading("Signatures");
+    for (const Json& signer : signatures["removed"]) Minus("key " + Text(signer));
+    for (const Json& signer : signatures["added"]) Plus("key " + Text(signer));
+  }
+
+  const Json& json_;
+  const Display& display_;
+};
+
+}  // namespace
+
+Result<int> RunDiff(const DiffCommand& command, const OutputStyle& style) {
+  const auto open = [&](const std::string& path) {
+    return OpenedBundle::Open(path, command.arch, WithoutDigests::kRead).WithContext(Printable(path));
+  };
+  PANNIER_TRY(const OpenedBundle a, open(command.a));
+  PANNIER_TRY(const OpenedBundle b, open(command.b));
+  Progress progress(!style.quiet && !style.json);
+  PANNIER_TRY(const Json json, CompareBundles({a, command.a}, {b, command.b}, {command.threads, &progress}));
+  progress.Clear();
+  if (style.json) {
+    fmt::print("{}\n", json.dump(2, ' ', false, Json::error_handler_t::replace));
+  } else if (!style.quiet && command.html != "-") {
+    Printer(json, Display::OfStdout(command.color)).Print();
+  }
+  return json["differ"].get<bool>() ? kExitDiffers : kExitDone;
+}
+
+}  // namespace pannier

@@ -1,0 +1,53 @@
+// `pannier view`: a bundle as a page to look at.
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "embedder/commands.h"
+#include "embedder/opened_bundle.h"
+#include "embedder/output_file.h"
+#include "embedder/read_keys.h"
+#include "embedder/system.h"
+#include "embedder/terminal.h"
+#include "embedder/view/page.h"
+#include "embedder/view/report.h"
+#include "src/text.h"
+
+namespace pannier {
+
+Status WritePage(const std::string& page, const std::string& path) {
+  const ByteView bytes(page.data(), page.size());
+  if (path == "-") return WriteToStdout(bytes);
+  PANNIER_TRY(OutputFile out, OutputFile::Create(path, nullptr).WithContext(Printable(path)));
+  PANNIER_CHECK_OK(out.WriteAt(0, bytes).WithContext(Printable(path)));
+  return out.Commit().WithContext(Printable(path));
+}
+
+Result<int> RunView(const ViewCommand& command, const OutputStyle& style) {
+  ReportOptions options;
+  PANNIER_TRY(options.keys, ReadKeys(command.keys));
+  options.statistics = !command.no_statistics;
+  options.placing = command.no_graphviz ? Placing::kRank : Placing::kGraphviz;
+  Progress progress(!style.quiet && !style.json);
+  options.effort = {command.threads, &progress};
+  PANNIER_TRY(const OpenedBundle bundle,
+              OpenedBundle::Open(command.bundle, command.arch, WithoutDigests::kRead).WithContext(Printable(command.bundle)));
+  PANNIER_TRY(const nlohmann::json report,
+              MakeReport(bundle, Utf8Name(Utf8Path(command.bundle).filename()), options).WithContext(Printable(command.bundle)));
+  progress.Clear();
+  const std::string page = MakePage(kReportPage, report["bundle"].get<std::string>(), report);
+  PANNIER_CHECK_OK(WritePage(page, command.output));
+  if (command.output == "-") return kExitDone;
+  if (style.json) {
+    const nlohmann::json json = {{"file", command.output}, {"bytes", page.size()}, {"notes", report["notes"]}};
+    fmt::print("{}\n", json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
+  } else if (!style.quiet) {
+    fmt::print("{}: {}\n", Printable(command.output), HumanSize(page.size()));
+    const auto graph = report.find("graph");
+    if (graph != report.end() && !(*graph)["layout_note"].is_null())
+      fmt::print("  {}\n", (*graph)["layout_note"].get<std::string>());
+  }
+  return kExitDone;
+}
+
+}  // namespace pannier

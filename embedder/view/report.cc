@@ -1,0 +1,276 @@
+// The description of a bundle, its graph with places to draw it at, its tensors with statistics, its file's map.
+#include "embedder/view/report.h"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <unordered_map>
+#include <utility>
+
+#include "embedder/artifact_stream.h"
+#include "embedder/view/description.h"
+#include "embedder/view/file_map.h"
+#include "embedder/view/graph_layout.h"
+#include "embedder/view/graph_model.h"
+#include "embedder/view/tensor_statistics.h"
+#include "src/parallel.h"
+#include "src/params_walk.h"
+#include "src/released_pages.h"
+#include "src/text.h"
+
+namespace pannier {
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr std::uint64_t kLongestGraph = std::uint64_t{64} << 20;
+constexpr std::size_t kMostFunctionsShown = 20000;
+constexpr std::size_t kMostAttributes = 100;  // of a node
+
+// Texts of the description are as they are in the file.
+void MakePrintable(Json& json) {
+  if (json.is_string()) json = Printable(json.get_ref<const std::string&>());
+  if (json.is_structured()) {
+    for (Json& item : json) MakePrintable(item);
+  }
+}
+
+// The description's functions, largest first.
+Json TakeFunctions(Json& library, Json& notes) {
+  Json functions = std::move(library["functions"]);
+  library.erase("functions");
+  auto& list = functions.get_ref<Json::array_t&>();
+  std::stable_sort(list.begin(), list.end(), [](const Json& a, const Json& b) { return a["bytes"] > b["bytes"]; });
+  if (list.size() > kMostFunctionsShown) {
+    notes.push_back(StrCat("the ", kMostFunctionsShown, " largest of ", list.size(), " functions are shown"));
+    list.resize(kMostFunctionsShown);
+  }
+  return functions;
+}
+
+Json ToJson(const TensorStatistics& found) {
+  Json json = {{"elements", found.elements}, {"zeros", found.zeros}, {"nan", found.nan}, {"infinite", found.infinite}};
+  if (found.finite == 0) return json;
+  json["min"] = json["low"] = found.least;
+  json["max"] = json["high"] = found.greatest;
+  json["mean"] = std::isfinite(found.mean) ? Json(found.mean) : Json();
+  json["counts"] = found.counts;
+  return json;
+}
+
+// Of tensors that can be decoded; what is damaged is told of in a note, and the rest shown.
+Status AddStatistics(const OpenedBundle& bundle, const ReportOptions& options, const TensorReader& tensors, Json& list,
+                     Json& notes) {
+  std::vector<Json> statistics(tensors.size());
+  std::vector<std::string> failures(tensors.size());
+  PANNIER_CHECK_OK(ParallelFor(tensors.size(), options.effort.threads, [&](std::uint64_t i) -> Status {
+    const auto index = static_cast<std::uint32_t>(i);
+    PANNIER_TRY(const ChunkedContent content, tensors.Content(index));
+    const auto found = StatisticsOf(content, DataTypeOf(tensors[index]), ShapeOf(tensors[index]), bundle.reader.has_digests());
+    if (!found.ok()) failures[i] = found.status().message();
+    if (found.ok() && *found) statistics[i] = ToJson(**found);
+    const auto whole = content.StoredWhole();
+    if (whole.ok() && *whole) bundle.file.Release(**whole);
+    options.effort.Advance(content.size());
+    return {};
+  }));
+  for (std::uint32_t i = 0; i < tensors.size(); ++i) {
+    list[i]["statistics"] = std::move(statistics[i]);
+    if (!failures[i].empty() && notes.size() < 100)
+      notes.push_back(StrCat("tensor ", Printable(ToText(tensors[i].name())), ": ", Printable(failures[i])));
+  }
+  return {};
+}
+
+Result<std::string> GraphText(const OpenedBundle& bundle, const format::Artifact& artifact) {
+  if (artifact.size() > kLongestGraph)
+    return {ErrorCode::kLimit, StrCat("graph: found ", artifact.size(), " bytes, expected at most ", kLongestGraph)};
+  std::string text;
+  PANNIER_CHECK_OK(StreamArtifact(bundle.file, bundle.reader, artifact, 0, [&](ByteView bytes) -> Status {
+    text += bytes.text();
+    return {};
+  }));
+  return text;
+}
+
+std::string_view KindText(NodeKind kind) {
+  if (kind == NodeKind::kInput) return "input";
+  if (kind == NodeKind::kParam) return "param";
+  return kind == NodeKind::kNop ? "nop" : "function";
+}
+
+template <typename T>
+Json OrNull(const std::optional<T>& value) {
+  return value ? Json(*value) : Json();
+}
+
+// Tenths of a pixel are enough, and short.
+double Rounded(double value) { return std::round(value * 10) / 10; }
+
+Json ToJson(const GraphLayout& layout) {
+  Json boxes = Json::array();
+  Json edges = Json::array();
+  for (const GraphLayout::Box& box : layout.boxes)
+    boxes.push_back({box.node, Rounded(box.x), Rounded(box.y), Rounded(box.width), Rounded(box.height)});
+  for (const GraphLayout::Edge& edge : layout.edges) {
+    Json points = Json::array();
+    for (const double point : edge.points) points.push_back(Rounded(point));
+    edges.push_back({edge.from, edge.to, std::move(points)});
+  }
+  return {{"width", Rounded(layout.width)}, {"height", Rounded(layout.height)}, {"nodes", boxes}, {"edges", edges}};
+}
+
+// The graph's nodes in the report's words.
+class GraphReport {
+ public:
+  GraphReport(const GraphModel& graph, const LibraryFacts& library, const Json& tensors) : graph_(graph) {
+    for (const LibraryFunction& function : library.functions) function_sizes_.emplace(function.name, function.size);
+    for (std::size_t i = 0; i < tensors.size(); ++i) tensors_.emplace(tensors[i]["name"].get<std::string>(), i);
+  }
+
+  Json Make(Placing placing) const {
+    std::vector<bool> is_param;
+    std::vector<std::string> labels;
+    for (const GraphNode& node : graph_.nodes) {
+      is_param.push_back(TensorOf(node).has_value());
+      labels.push_back(Printable(OperatorName(node)));
+    }
+    const GraphGroups groups = GroupNodes(graph_, is_param);
+    const GraphLayouts layouts = LayOut(graph_, groups, labels, placing);
+    Json nodes = Json::array();
+    for (std::uint32_t i = 0; i < graph_.nodes.size(); ++i) nodes.push_back(NodeJson(i, groups, labels[i]));
+    Json heads = Json::array();
+    for (const GraphInput& head : graph_.heads) heads.push_back(head.node);
+    return {{"nodes", std::move(nodes)},
+            {"heads", std::move(heads)},
+            {"layouts", {{"collapsed", ToJson(layouts.collapsed)}, {"expanded", ToJson(layouts.expanded)}}},
+            {"layout_note", layouts.note.empty() ? Json() : Json(layouts.note)}};
+  }
+
+ private:
+  std::optional<std::size_t> TensorOf(const GraphNode& node) const {
+    const auto found = node.is_call() ? tensors_.end() : tensors_.find(node.name);
+    return found != tensors_.end() ? std::optional(found->second) : std::nullopt;
+  }
+
+  Json NodeJson(std::uint32_t i, const GraphGroups& groups, const std::string& label) const {
+    const GraphNode& node = graph_.nodes[i];
+    const auto size = function_sizes_.find(node.function);
+    Json inputs = Json::array();
+    for (const GraphInput& input : node.inputs) inputs.push_back(input.node);
+    Json outputs = Json::array();
+    for (const GraphEntry& entry : node.outputs) {
+      outputs.push_back({{"shape", entry.shape},
+                         {"dtype", Printable(entry.dtype)},
+                         {"storage", OrNull(entry.storage)},
+                         {"bytes", OrNull(entry.bytes)}});
+    }
+    Json attributes = Json::object();
+    for (const auto& [name, value] : node.attributes) {
+      if (attributes.size() < kMostAttributes) attributes[Printable(name)] = Printable(value);
+    }
+    return {{"name", Printable(node.name)},
+            {"operator", label},
+            {"kind", KindText(groups.kinds[i])},
+            {"function", node.function.empty() ? Json() : Json(Printable(node.function))},
+            {"function_bytes", size != function_sizes_.end() ? Json(size->second) : Json()},
+            {"inputs", std::move(inputs)},
+            {"outputs", std::move(outputs)},
+            {"attributes", std::move(attributes)},
+            {"tensor", OrNull(TensorOf(node))},
+            {"group", OrNull(groups.groups[i])}};
+  }
+
+  const GraphModel& graph_;
+  std::unordered_map<std::string, std::uint64_t> function_sizes_;
+  std::unordered_map<std::string, std::size_t> tensors_;
+};
+
+Json MemoryJson(const GraphModel& graph) {
+  const std::optional<MemoryPlan> plan = PlanOfMemory(graph);
+  if (!plan) return {};
+  Json storages = Json::array();
+  for (const MemoryPlan::Storage& storage : plan->storages)
+    storages.push_back({{"id", storage.id}, {"bytes", storage.bytes}, {"first", storage.first}, {"last", storage.last}});
+  Json steps = Json::array();
+  std::size_t peak_step = 0;
+  for (std::uint32_t i = 0; i < plan->live.size(); ++i) {
+    if (!graph.nodes[i].is_call()) continue;
+    if (plan->live[i] == plan->peak) peak_step = steps.size();
+    steps.push_back({{"node", i}, {"live", plan->live[i]}});
+  }
+  return {{"storages", std::move(storages)},
+          {"steps", std::move(steps)},
+          {"peak", plan->peak},
+          {"peak_step", peak_step},
+          {"pool", plan->pool}};
+}
+
+Json MapJson(ByteView file, const BundleReader& reader, const LibraryFacts& library) {
+  Json map = Json::array();
+  for (const FileRange& range : MapOfFile(file, reader, library)) {
+    map.push_back(
+        {{"name", Printable(range.name)}, {"kind", KindName(range.kind)}, {"offset", range.offset}, {"size", range.size}});
+  }
+  return map;
+}
+
+// The description's artifacts, tensors apart.
+void SplitTensors(Json& artifacts, Json& tensors) {
+  for (Json& artifact : artifacts) {
+    const auto found = artifact.find("tensors");
+    if (found == artifact.end()) continue;
+    if (artifact["name"] == kParamsArtifact || tensors.empty()) tensors = std::move(*found);
+    artifact.erase(found);
+  }
+}
+
+void AddChangeNotes(const Json& changes, Json& notes) {
+  if (changes.is_null()) return;
+  std::map<std::string, std::uint64_t> places;
+  for (const Json& edit : changes["edits"]) places[edit["place"].get<std::string>()] += edit["bytes"].get<std::uint64_t>();
+  std::string text = StrCat("embedding changed ", changes["bytes_changed"].get<std::uint64_t>(), " bytes of the host");
+  for (const auto& [place, bytes] : places) text += StrCat(text.find(':') == std::string::npos ? ": " : ", ", bytes, " in ", place);
+  notes.push_back(std::move(text));
+}
+
+}  // namespace
+
+Result<Json> MakeReport(const OpenedBundle& bundle, const std::string& path, const ReportOptions& options) {
+  const BundleReader& reader = bundle.reader;
+  PANNIER_TRY(const LibraryFacts library, ReadLibraryFacts(bundle.file.bytes()));
+  PANNIER_TRY(Json report, Describe(bundle, path, library, options.keys));
+  report["schema"] = "pannier.report";
+  Json notes = Json::array();
+  Json tensors = Json::array();
+  SplitTensors(report["artifacts"], tensors);
+  if (const auto index = reader.FindArtifact(kGraphArtifact)) {
+    const auto show = [&]() -> Status {
+      PANNIER_CHECK_OK(BundleReader::CheckKind(reader.artifact(*index)));
+      PANNIER_TRY(const std::string text, GraphText(bundle, reader.artifact(*index)));
+      PANNIER_TRY(const GraphModel graph, ParseGraph(text));
+      report["graph"] = GraphReport(graph, library, tensors).Make(options.placing);
+      report["memory"] = MemoryJson(graph);
+      return {};
+    };
+    const Status shown = show();
+    if (!shown.ok()) notes.push_back(StrCat("the graph cannot be shown: ", Printable(shown.message())));
+  }
+  if (const auto index = reader.FindArtifact(kParamsArtifact);
+      options.statistics && index && reader.artifact(*index).kind() == format::ArtifactKind::TvmParams) {
+    PANNIER_TRY(const TensorReader reader_of_tensors, reader.Tensors(reader.artifact(*index)));
+    options.effort.Begin("reading values", reader.artifact(*index).size());
+    PANNIER_CHECK_OK(AddStatistics(bundle, options, reader_of_tensors, tensors, notes));
+  }
+  report["functions"] = TakeFunctions(report["library"], notes);
+  report["map"] = MapJson(bundle.file.bytes(), reader, library);
+  AddChangeNotes(report["changes"], notes);
+  MakePrintable(report);
+  MakePrintable(tensors);
+  report["tensors"] = std::move(tensors);
+  report["notes"] = std::move(notes);
+  return report;
+}
+
+}  // namespace pannier
