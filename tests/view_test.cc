@@ -101,32 +101,34 @@ TEST_CASE("a graph that is none, or a hostile one, is refused", "[view]") {
   }
 }
 
-TEST_CASE("memory: inputs, parameters and results are there all the time, others from first to last use", "[view]") {
+const std::vector<bool> kThirdIsParam = {false, false, true, false, false};
+
+TEST_CASE("memory: inputs and results are there all the time, others from first to last use, parameters apart", "[view]") {
   Json json = SmallGraph();
-  const auto plan = PlanOfMemory(Parsed(json));
+  const auto plan = PlanOfMemory(Parsed(json), kThirdIsParam);
   REQUIRE(plan);
-  // x 40 bytes, p0 800, dense 80 from its own step on, relu 80, which is the result.
-  CHECK(plan->pool == 1000);
-  CHECK(plan->live == std::vector<std::uint64_t>{840, 840, 840, 920, 1000});
-  CHECK(plan->peak == 1000);
+  // x 40 bytes, dense 80 from its own step on, relu 80, which is the result.
+  CHECK(plan->params == 800);
+  CHECK(plan->pool == 200);
+  CHECK(plan->storages.size() == 3);
+  CHECK(plan->live == std::vector<std::uint64_t>{40, 40, 40, 120, 200});
+  CHECK(plan->peak == 200);
   // relu in place: one storage less.
   json["attrs"]["storage_id"][1][4] = 2;
-  CHECK(PlanOfMemory(Parsed(json))->peak == 920);
+  CHECK(PlanOfMemory(Parsed(json), kThirdIsParam)->peak == 120);
   json["attrs"].erase("storage_id");
-  CHECK_FALSE(PlanOfMemory(Parsed(json)));
+  CHECK_FALSE(PlanOfMemory(Parsed(json), kThirdIsParam));
 }
 
 TEST_CASE("memory: what nobody has is no plan", "[view]") {
   Json json = SmallGraph();
-  json["attrs"]["shape"][1][0] = {INT64_MAX / 4};
-  json["attrs"]["shape"][1][2] = {INT64_MAX / 4};
-  json["attrs"]["shape"][1][3] = {INT64_MAX / 4};
-  CHECK_FALSE(PlanOfMemory(Parsed(json)));
+  for (const std::size_t i : {0U, 1U, 3U, 4U}) json["attrs"]["shape"][1][i] = {INT64_MAX / 4};
+  CHECK_FALSE(PlanOfMemory(Parsed(json), kThirdIsParam));
 }
 
 TEST_CASE("groups: parameters and nops go with their function", "[view]") {
   const GraphModel graph = Parsed(SmallGraph());
-  const GraphGroups groups = GroupNodes(graph, {false, false, true, false, false});
+  const GraphGroups groups = GroupNodes(graph, kThirdIsParam);
   CHECK(groups.kinds ==
         std::vector<NodeKind>{NodeKind::kInput, NodeKind::kNop, NodeKind::kParam, NodeKind::kFunction, NodeKind::kFunction});
   CHECK(groups.groups[2] == 3);
@@ -136,7 +138,7 @@ TEST_CASE("groups: parameters and nops go with their function", "[view]") {
 
 TEST_CASE("layouts: every node is placed within the drawing, one below those it takes from", "[view]") {
   const GraphModel graph = Parsed(SmallGraph());
-  const GraphGroups groups = GroupNodes(graph, {false, false, true, false, false});
+  const GraphGroups groups = GroupNodes(graph, kThirdIsParam);
   const std::vector<std::string> labels(5, "label");
   for (const Placing placing : {Placing::kRank, Placing::kGraphviz}) {
     const GraphLayouts layouts = LayOut(graph, groups, labels, placing);

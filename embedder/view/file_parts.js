@@ -135,7 +135,8 @@ function showMemory(section) {
   const strong = (bytes) => make("strong", null, size(bytes));
   section.append(make("p", null, "At most ", strong(memory.peak), ` are live, in step ${count(memory.peak_step + 1)} of `,
                       `${count(memory.steps.length)}; the pool takes `, strong(memory.pool),
-                      ` in ${plural(memory.storages.length, "storage")}.`));
+                      ` in ${plural(memory.storages.length, "storage")}.`,
+                      memory.params > 0 ? [" Parameters take ", size(memory.params), " besides."] : null));
   new MemoryChart(section, memory);
   const uses = storageUses(memory);
   const most = memory.storages.reduce((high, {bytes}) => Math.max(high, bytes), 1);

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "embedder/strict_json.h"
 #include "src/bytes.h"
@@ -180,7 +181,7 @@ std::string OperatorName(const GraphNode& node) {
   return std::string(name);
 }
 
-std::optional<MemoryPlan> PlanOfMemory(const GraphModel& graph) {
+std::optional<MemoryPlan> PlanOfMemory(const GraphModel& graph, const std::vector<bool>& is_param) {
   std::map<std::int64_t, MemoryPlan::Storage> storages;
   const auto count = static_cast<std::uint32_t>(graph.nodes.size());
   const auto use = [&](const GraphEntry& entry, std::uint32_t first, std::uint32_t last) {
@@ -195,10 +196,14 @@ std::optional<MemoryPlan> PlanOfMemory(const GraphModel& graph) {
     const GraphNode& node = graph.nodes[input.node];
     if (input.output < node.outputs.size()) use(node.outputs[input.output], first, last);
   };
+  std::set<std::int64_t> of_params;
   for (std::uint32_t i = 0; i < count; ++i) {
     const GraphNode& node = graph.nodes[i];
     for (const GraphEntry& entry : node.outputs) use(entry, node.is_call() ? i : 0, node.is_call() ? i : count - 1);
     for (const GraphInput& input : node.inputs) use_input(input, i, i);
+    for (const GraphEntry& entry : node.outputs) {
+      if (is_param[i] && entry.storage) of_params.insert(*entry.storage);
+    }
   }
   for (const GraphInput& head : graph.heads) use_input(head, head.node, count - 1);
   if (storages.empty()) return std::nullopt;
@@ -206,11 +211,14 @@ std::optional<MemoryPlan> PlanOfMemory(const GraphModel& graph) {
   MemoryPlan plan;
   std::vector<std::uint64_t> begins(count + std::size_t{1}), ends(count + std::size_t{1});
   for (const auto& [id, storage] : storages) {
-    plan.storages.push_back(storage);
+    const bool is_of_param = of_params.count(id) != 0;
+    std::uint64_t& sum = is_of_param ? plan.params : plan.pool;
     // A hostile graph's may not fit; nobody has so much memory.
-    const auto pool = CheckedAdd(plan.pool, storage.bytes);
-    if (!pool) return std::nullopt;
-    plan.pool = *pool;
+    const auto total = CheckedAdd(sum, storage.bytes);
+    if (!total) return std::nullopt;
+    sum = *total;
+    if (is_of_param) continue;
+    plan.storages.push_back(storage);
     begins[storage.first] += storage.bytes;
     ends[storage.last + std::size_t{1}] += storage.bytes;
   }

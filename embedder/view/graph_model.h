@@ -53,22 +53,23 @@ Result<GraphModel> ParseGraph(std::string_view json);
 // The operators that TVM fused into a function, by its name: "tvmgen_default_fused_nn_dense_add_1" gives "nn_dense_add".
 std::string OperatorName(const GraphNode& node);
 
-// What the executor needs for entries, in order of execution.
+// What the executor needs for entries, in order of execution, apart from parameters.
 struct MemoryPlan {
   struct Storage {
     std::int64_t id = 0;
     std::uint64_t bytes = 0;  // of the largest entry in it
-    std::uint32_t first = 0;  // node that uses it, and the last one; inputs, parameters and results are there from begin to end
+    std::uint32_t first = 0;  // node that uses it, and the last one; inputs and results are there from begin to end
     std::uint32_t last = 0;
   };
   std::vector<Storage> storages;    // by id
   std::vector<std::uint64_t> live;  // for each node: bytes of all storages in use when it runs
   std::uint64_t peak = 0;           // of `live`
-  std::uint64_t pool = 0;           // of all storages together: what the executor allocates
+  std::uint64_t pool = 0;    // of all storages together: what the executor allocates
+  std::uint64_t params = 0;  // of those that hold parameters: it allocates these, too, unless they are set in place
 };
 
-// Nothing where the graph does not say which storage its entries are in.
-std::optional<MemoryPlan> PlanOfMemory(const GraphModel& graph);
+// Nothing where the graph does not say which storage its entries are in. `is_param`: for each node, is it the name of a tensor?
+std::optional<MemoryPlan> PlanOfMemory(const GraphModel& graph, const std::vector<bool>& is_param);
 
 }  // namespace pannier
 

@@ -127,16 +127,15 @@ class GraphReport {
   GraphReport(const GraphModel& graph, const LibraryFacts& library, const Json& tensors) : graph_(graph) {
     for (const LibraryFunction& function : library.functions) function_sizes_.emplace(function.name, function.size);
     for (std::size_t i = 0; i < tensors.size(); ++i) tensors_.emplace(tensors[i]["name"].get<std::string>(), i);
+    for (const GraphNode& node : graph_.nodes) is_param_.push_back(TensorOf(node).has_value());
   }
 
+  const std::vector<bool>& is_param() const { return is_param_; }
+
   Json Make(Placing placing) const {
-    std::vector<bool> is_param;
     std::vector<std::string> labels;
-    for (const GraphNode& node : graph_.nodes) {
-      is_param.push_back(TensorOf(node).has_value());
-      labels.push_back(Printable(OperatorName(node)));
-    }
-    const GraphGroups groups = GroupNodes(graph_, is_param);
+    for (const GraphNode& node : graph_.nodes) labels.push_back(Printable(OperatorName(node)));
+    const GraphGroups groups = GroupNodes(graph_, is_param_);
     const GraphLayouts layouts = LayOut(graph_, groups, labels, placing);
     Json nodes = Json::array();
     for (std::uint32_t i = 0; i < graph_.nodes.size(); ++i) nodes.push_back(NodeJson(i, groups, labels[i]));
@@ -185,10 +184,11 @@ class GraphReport {
   const GraphModel& graph_;
   std::unordered_map<std::string, std::uint64_t> function_sizes_;
   std::unordered_map<std::string, std::size_t> tensors_;
+  std::vector<bool> is_param_;
 };
 
-Json MemoryJson(const GraphModel& graph) {
-  const std::optional<MemoryPlan> plan = PlanOfMemory(graph);
+Json MemoryJson(const GraphModel& graph, const std::vector<bool>& is_param) {
+  const std::optional<MemoryPlan> plan = PlanOfMemory(graph, is_param);
   if (!plan) return {};
   Json storages = Json::array();
   for (const MemoryPlan::Storage& storage : plan->storages)
@@ -200,11 +200,8 @@ Json MemoryJson(const GraphModel& graph) {
     if (plan->live[i] == plan->peak) peak_step = steps.size();
     steps.push_back({{"node", i}, {"live", plan->live[i]}});
   }
-  return {{"storages", std::move(storages)},
-          {"steps", std::move(steps)},
-          {"peak", plan->peak},
-          {"peak_step", peak_step},
-          {"pool", plan->pool}};
+  return {{"storages", std::move(storages)}, {"steps", std::move(steps)}, {"peak", plan->peak},
+          {"peak_step", peak_step},          {"pool", plan->pool},        {"params", plan->params}};
 }
 
 Json MapJson(ByteView file, const BundleReader& reader, const LibraryFacts& library) {
@@ -250,8 +247,9 @@ Result<Json> MakeReport(const OpenedBundle& bundle, const std::string& path, con
       PANNIER_CHECK_OK(BundleReader::CheckKind(reader.artifact(*index)));
       PANNIER_TRY(const std::string text, GraphText(bundle, reader.artifact(*index)));
       PANNIER_TRY(const GraphModel graph, ParseGraph(text));
-      report["graph"] = GraphReport(graph, library, tensors).Make(options.placing);
-      report["memory"] = MemoryJson(graph);
+      const GraphReport nodes(graph, library, tensors);
+      report["graph"] = nodes.Make(options.placing);
+      report["memory"] = MemoryJson(graph, nodes.is_param());
       return {};
     };
     const Status shown = show();

@@ -23,7 +23,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   Require(layouts.expanded.boxes.size() == graph->nodes.size(), "every node has a place");
   for (const GraphLayout::Box& box : layouts.expanded.boxes)
     Require(box.x >= 0 && box.x <= layouts.expanded.width && box.y >= 0 && box.y <= layouts.expanded.height, "within the drawing");
-  if (const auto plan = PlanOfMemory(*graph)) Require(plan->peak <= plan->pool, "no more lives than there is");
+  if (const auto plan = PlanOfMemory(*graph, is_param)) Require(plan->peak <= plan->pool, "no more lives than there is");
   const nlohmann::json diff = CompareGraphs(*graph, *graph);
   Require(diff["added"].empty() && diff["removed"].empty() && diff["changed"].empty(), "a graph does not differ from itself");
   return 0;
