@@ -56,7 +56,8 @@ function signatureOf({key_id: key, state}) {
 
 function identityFacts() {
   const {signatures} = report;
-  return facts([["File digest", code(report.file_digest)], ["Image digest", code(report.image_digest)],
+  const without = report.file_digest === null ? "none: TVM's export_library made this file" : null;
+  return facts([["Digests", without], ["File digest", code(report.file_digest)], ["Image digest", code(report.image_digest)],
                 ["Signatures", signatures.length === 0 ? "none" : some(signatures, signatureOf, 12)],
                 ["Notes", report.notes.length === 0 ? null : some(report.notes, (note) => named(note), 100)]]);
 }
@@ -67,20 +68,20 @@ function artifactTable() {
     {title: "Kind", value: (row) => row.kind, cell: (row) => brief(row.kind)},
     {title: "Size", numeric: true, value: (row) => row.bytes, cell: (row) => size(row.bytes)},
     {title: "Stored", numeric: true, value: (row) => row.stored_bytes, cell: (row) => size(row.stored_bytes)},
-    {title: "Codec", value: (row) => row.codec, cell: (row) => brief(row.codec)},
+    {title: "Codec", value: (row) => row.codec ?? "", cell: (row) => brief(row.codec ?? "–")},
   ], report.artifacts).element;
 }
 
 function showOverview(section) {
   const titled = (title, content) => make("div", null, make("h3", null, title), content);
-  section.append(...warnings(), 
+  section.append(...warnings(),
                  make("div", {class: "columns"}, titled("Library", libraryFacts(report)), titled("Identity", identityFacts())));
   if (report.artifacts.length > 0) section.append(make("h3", null, "Artifacts"), artifactTable());
 }
 
 part("head").append(make("p", {class: "kind muted"}, "Pannier bundle"), make("h1", null, named(report.bundle)),
                     make("p", null, summary()), tiles());
-part("foot").append(make("p", {class: "muted"}, `Made by ${report.producer}. The page holds all that it shows: no network.`));
+part("foot").append(make("p", {class: "muted"}, `Bundle made by ${shown(report.producer)}. The page holds all that it shows: no network.`));
 showOverview(part("overview"));
 const graphSection = showGraph(part("graph"));
 new Treemap(part("bytes"));

@@ -5,6 +5,8 @@
 #include <cmath>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <set>
+#include <string>
 #include <unordered_map>
 #include <utility>
 
@@ -13,6 +15,7 @@
 #include "embedder/view/file_map.h"
 #include "embedder/view/graph_layout.h"
 #include "embedder/view/graph_model.h"
+#include "embedder/view/page.h"
 #include "embedder/view/tensor_statistics.h"
 #include "src/parallel.h"
 #include "src/params_walk.h"
@@ -28,14 +31,6 @@ constexpr std::uint64_t kLongestGraph = std::uint64_t{64} << 20;
 constexpr std::size_t kMostFunctionsShown = 20000;
 constexpr std::size_t kMostAttributes = 100;  // of a node
 
-// Texts of the description are as they are in the file.
-void MakePrintable(Json& json) {
-  if (json.is_string()) json = Printable(json.get_ref<const std::string&>());
-  if (json.is_structured()) {
-    for (Json& item : json) MakePrintable(item);
-  }
-}
-
 // The description's functions, largest first.
 Json TakeFunctions(Json& library, Json& notes) {
   Json functions = std::move(library["functions"]);
@@ -50,7 +45,14 @@ Json TakeFunctions(Json& library, Json& notes) {
 }
 
 Json ToJson(const TensorStatistics& found) {
-  Json json = {{"elements", found.elements}, {"zeros", found.zeros}, {"nan", found.nan}, {"infinite", found.infinite}};
+  Json json = {{"elements", found.elements},
+               {"zeros", found.zeros},
+               {"nan", found.nan},
+               {"infinite", found.infinite},
+               {"min", nullptr},
+               {"max", nullptr},
+               {"mean", nullptr},
+               {"counts", Json::array()}};
   if (found.finite == 0) return json;
   json["min"] = json["low"] = found.least;
   json["max"] = json["high"] = found.greatest;
@@ -213,14 +215,39 @@ Json MapJson(ByteView file, const BundleReader& reader, const LibraryFacts& libr
   return map;
 }
 
+std::string JoinTexts(const std::set<std::string>& texts) {
+  std::string all;
+  for (const std::string& text : texts) all += StrCat(all.empty() ? "" : ", ", text);
+  return all;
+}
+
 // The description's artifacts, tensors apart.
 void SplitTensors(Json& artifacts, Json& tensors) {
   for (Json& artifact : artifacts) {
     const auto found = artifact.find("tensors");
     if (found == artifact.end()) continue;
+    std::set<std::string> codecs;
+    for (const Json& tensor : *found) codecs.insert(tensor["codec"].get<std::string>());
+    artifact["codec"] = JoinTexts(codecs);
     if (artifact["name"] == kParamsArtifact || tensors.empty()) tensors = std::move(*found);
     artifact.erase(found);
   }
+}
+
+// What the description leaves out where there is none of it: the page reads every field.
+void FillIn(Json& report, Json& tensors, Json& notes) {
+  for (const char* name : {"graph", "memory", "host_bytes"}) {
+    if (!report.contains(name)) report[name] = nullptr;
+  }
+  // Of what TVM exported: its blob was in the library from the start.
+  if (report["host_bytes"].is_null())
+    report["host_bytes"] = report["bytes"].get<std::uint64_t>() - report["payload_bytes"].get<std::uint64_t>();
+  if (const auto error = report.find("signature_error"); error != report.end()) {
+    report["signatures"] = Json::array();
+    notes.push_back(StrCat("signatures: ", Printable(error->get<std::string>())));
+  }
+  for (Json& artifact : report["artifacts"]) artifact.emplace("codec", nullptr);
+  for (Json& tensor : tensors) tensor.emplace("statistics", nullptr);
 }
 
 void AddChangeNotes(const Json& changes, Json& notes) {
@@ -264,6 +291,7 @@ Result<Json> MakeReport(const OpenedBundle& bundle, const std::string& path, con
   report["functions"] = TakeFunctions(report["library"], notes);
   report["map"] = MapJson(bundle.file.bytes(), reader, library);
   AddChangeNotes(report["changes"], notes);
+  FillIn(report, tensors, notes);
   MakePrintable(report);
   MakePrintable(tensors);
   report["tensors"] = std::move(tensors);

@@ -266,12 +266,20 @@ def memory_plan(nodes):
         steps.append({"node": index, "live": sum(live.values())})
         live = {at: size for at, size in live.items() if last.get(at, -1) > index}
     peak = max(range(len(steps)), key=lambda step: steps[step]["live"])
+    users = {key: [] for key in storages}
+    for index, item in enumerate(nodes):
+        for output in item["outputs"]:
+            if output["storage"] is not None:
+                users[output["storage"]] += [index, last.get(index, index)]
     return {
-        "storages": [{"id": key, "bytes": size} for key, size in sorted(storages.items())],
+        "storages": [
+            {"id": key, "bytes": size, "first": min(users[key]), "last": max(users[key])} for key, size in sorted(storages.items())
+        ],
         "steps": steps,
         "peak": steps[peak]["live"],
         "peak_step": peak,
         "pool": sum(storages.values()),
+        "params": sum(output["bytes"] for item in nodes if item["kind"] == "param" for output in item["outputs"]),
     }
 
 
