@@ -38,7 +38,8 @@ const NAME = (title) => ({title, value: ({name}) => name, cell: ({name}) => name
 function sizeTable(label, title, rows) {
   const found = rows.map(({name, a_bytes: before, b_bytes: after}) =>
     ({name, before, after, change: before === null ? "added" : after === null ? "removed" : "changed"}));
-  return new PagedTable(label, [NAME(title), CHANGE, ...SIZES], found, {filter: ({name}) => name, order: {at: 4, down: true}}).element;
+  const options = {filter: ({name, change}) => `${name} ${change}`, order: {at: 4, down: true}};
+  return new PagedTable(label, [NAME(title), CHANGE, ...SIZES], found, options).element;
 }
 
 function valueTable(label, title, rows) {
@@ -79,6 +80,15 @@ function showLibrary(section) {
   if (library.sections.length > 0) titled(section, "Sections", sizeTable("Sections", "Section", library.sections));
 }
 
+// Of an artifact whose parts were not compared.
+const differing = (artifact) => report.artifacts.find(({name}) => name === artifact);
+function sameWords(artifact, what) {
+  const found = differing(artifact);
+  if (found === undefined) return SAME;
+  if (found.a_bytes === null || found.b_bytes === null) return `Only ${found.a_bytes === null ? "B" : "A"} has ${what}.`;
+  return `Other bytes; one of the two is not ${what} that can be read.`;
+}
+
 // a row for each change of a node
 function nodeRows({added, removed, changed}) {
   const whole = () => ({what: "", a: "", b: ""});
@@ -88,10 +98,7 @@ function nodeRows({added, removed, changed}) {
 
 function showGraphChanges(section) {
   const {graph} = report;
-  if (graph === null) {
-    const one = report.artifacts.find(({name}) => name === "graph");
-    return nothing(section, one === undefined ? SAME : `Only ${one.a_bytes === null ? "B" : "A"} has a graph.`);
-  }
+  if (graph === null) return nothing(section, sameWords("graph", "a graph"));
   if (graph.note !== undefined) {
     return section.append(make("p", null, "It differs; its nodes cannot be compared: ", named(graph.note)));
   }
@@ -136,10 +143,7 @@ const TENSOR_COLUMNS = [
 
 function showTensorChanges(section) {
   const {params} = report;
-  if (params === null) {
-    const one = report.artifacts.find(({name}) => name === "params");
-    return nothing(section, one === undefined ? "No tensors to compare." : "Only one of them has tensors.");
-  }
+  if (params === null) return nothing(section, sameWords("params", "parameters"));
   const rows = [...tagged(params.changed, "changed"), ...tagged(params.added, "added"), ...tagged(params.removed, "removed")];
   if (rows.length === 0) nothing(section, "All tensors have the same values.");
   const filter = ({name, change}) => `${name} ${change}`;
@@ -165,35 +169,37 @@ function showSignatureChanges(section) {
 
 function sideOf(letter, words, {bundle, bytes, file_digest: digest}) {
   return make("div", {class: "side-of"}, make("h2", null, `${letter}, ${words}`), make("p", {class: "bundle"}, named(bundle)),
-              facts([["Size", [size(bytes), `, ${count(bytes)} bytes`]], ["File digest", digest === null ? "none" : code(digest)]]));
+              facts([["Size", [size(bytes), `, ${count(bytes)} bytes`]],
+                     ["File digest", digest === null ? "none: TVM's export_library made this file" : code(digest)]]));
 }
 
 const listWords = ({changed, added, removed, equal}) =>
   counted([[changed.length, "changed"], [added.length, "added"], [removed.length, "removed"], [equal, "equal"]]);
 
-function tile(number, words) {
-  return [number === 0 ? "same" : count(number), make("small", {class: "muted"}, words)];
+function tile(number, words = "") {
+  return [number === 0 ? "same" : count(number), words === "" ? null : make("small", {class: "muted"}, words)];
 }
 
-function listTile(part) {
-  if (part === null) return tile(0, "or none to compare");
-  if (part.note !== undefined) return ["differs"];
+function listTile(part, artifact) {
+  if (part === null && differing(artifact) === undefined) return tile(0);
+  if (part === null || part.note !== undefined) return ["differ"];
   return tile(part.changed.length + part.added.length + part.removed.length, listWords(part));
 }
 
 function summaryTiles() {
   const {library, graph, params, artifacts, signatures} = report;
   const functions = library === null ? {number: 0, words: "the same library"} : functionCounts(library);
-  const others = library === null ? [] : [[library.facts.length, "properties"], [library.sections.length, "sections"]];
+  const others = library === null ? [] : [[library.facts.length, library.facts.length === 1 ? "property" : "properties"],
+                                           [library.sections.length, library.sections.length === 1 ? "section" : "sections"]];
   const keys = [[signatures.added.length, "added"], [signatures.removed.length, "removed"]];
   const sum = (pairs) => pairs.reduce((total, [number]) => total + number, 0);
   return facts([
     ["Functions", tile(functions.number, functions.words || functions.rest)],
     ["Rest of the library", tile(sum(others), counted(others))],
-    ["Nodes", listTile(graph)],
-    ["Tensors", listTile(params)],
-    ["Codecs", params === null ? null : tile(params.recoded.length, "of tensors")],
-    ["Artifacts", tile(artifacts.length, "by their bytes")],
+    ["Nodes", listTile(graph, "graph")],
+    ["Tensors", listTile(params, "params")],
+    ["Codecs", params === null ? null : tile(params.recoded.length, params.recoded.length > 0 ? "of tensors" : "")],
+    ["Artifacts", tile(artifacts.length, artifacts.length > 0 ? "by their bytes" : "")],
     ["Signatures", tile(sum(keys), counted(keys))],
   ], {class: "tiles"});
 }

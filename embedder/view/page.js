@@ -81,7 +81,8 @@ function showOverview(section) {
 
 part("head").append(make("p", {class: "kind muted"}, "Pannier bundle"), make("h1", null, named(report.bundle)),
                     make("p", null, summary()), tiles());
-part("foot").append(make("p", {class: "muted"}, `Bundle made by ${shown(report.producer)}. The page holds all that it shows: no network.`));
+part("foot").append(make("p", {class: "muted"}, "Bundle made by ", named(report.producer),
+                         ". The page holds all that it shows: no network."));
 showOverview(part("overview"));
 const graphSection = showGraph(part("graph"));
 new Treemap(part("bytes"));
