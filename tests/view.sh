@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# The pages of `pannier view` and `pannier diff --html` in Chromium: usage view.sh PANNIER DATA. Playwright comes from PyPI, by name, and
-# axe-core from npm, into build/deps; without npm the pages' accessibility is not audited. Exit status 4: no Chromium, or no Playwright.
+# The pages of `pannier view` and `pannier diff --html` in Chromium: usage view.sh PANNIER DATA. Playwright comes from PyPI, by name,
+# and axe-core from npm, into build/deps; without npm the pages' accessibility is not audited. Exit status 4: no Chromium, or no
+# Playwright; nothing was tested.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)

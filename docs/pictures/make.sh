@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The pictures of README.md, made anew by the command itself: usage docs/pictures/make.sh PANNIER [LIBRARY GRAPH PARAMS]. Without a model:
-# that of tests/data/mlp. Playwright, Rich and Pillow come from PyPI, by name, into build/deps.
+# The pictures of README.md, made anew by the command itself: usage docs/pictures/make.sh PANNIER [LIBRARY GRAPH PARAMS]. Without a
+# model: that of tests/data/mlp. Playwright, Rich and Pillow come from PyPI, by name, into build/deps.
 #
 # Those in the repository show PaddleOCR's text detector (Apache-2.0), compiled for x86-64 by TVM 0.9.
 set -euo pipefail

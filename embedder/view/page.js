@@ -1,10 +1,12 @@
 // The page's head and overview; then all sections, each from its own file.
 "use strict";
 
+const FORMATS = {elf: "ELF", macho: "Mach-O", pe: "PE"};
+
 function summary() {
   const {library, graph, tensors} = report;
   const parts = [...(graph === null ? [] : ["its graph"]), ...(tensors.length === 0 ? [] : [plural(tensors.length, "tensor")])];
-  const format = {elf: "ELF", macho: "Mach-O", pe: "PE"}[library.format] ?? library.format;
+  const format = FORMATS[library.format] ?? library.format;
   const holds = parts.length === 0 ? "" : `, with ${parts.join(" and ")} in it`;
   return [`${format} library, ${library.bits} bits, `, named(library.machine), holds];
 }
@@ -42,7 +44,7 @@ const list = (texts) => (texts.length === 0 ? null : some(texts, (text) => named
 
 function libraryFacts({library}) {
   const {function_count: all, exported_count: exported} = library;
-  return facts([["Format", `${library.format}, ${library.bits} bits, ${library.byte_order} endian`],
+  return facts([["Format", `${FORMATS[library.format] ?? library.format}, ${library.bits} bits, ${library.byte_order} endian`],
                 ["Machine", named(library.machine)], ["Its name", library.name === null ? null : named(library.name)],
                 ["Build id", code(library.build_id)],
                 ["Linker", library.linker === null ? null : named(library.linker)], ["Compilers", list(library.compilers)],
