@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# The pages of `pannier view` and `pannier diff --html` in Chromium: usage view.sh PANNIER DATA. Playwright comes from PyPI, by name,
-# and axe-core from npm, into build/deps; without npm the pages' accessibility is not audited. Exit status 4: no Chromium, or no
-# Playwright; nothing was tested.
+# The pages of `pannier view` and `pannier diff --html` in Chromium: usage view.sh PANNIER DATA. Playwright comes from PyPI, by
+# name, and axe-core from npm, into build/deps; without npm the pages' accessibility is not audited. Exit status 4: no Chromium, or
+# no Playwright; nothing was tested.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -60,6 +60,10 @@ EOF
   -o "$work/other.so"
 "$pannier" view "$work/mlp.so" -o "$work/mlp.html"
 "$pannier" view --quiet --no-statistics --no-graphviz "$work/other.so" -o "$work/plain.html"
+"$pannier" embed --quiet "$data/linux-x86_64/lib.so" --params "$data/params.bin" -o "$work/damaged.so"
+dd if=/dev/zero of="$work/damaged.so" bs=1 seek=200000 count=16 conv=notrunc status=none
+"$pannier" view "$work/damaged.so" -o "$work/damaged.html" | grep -q "tensor p0: .*sha-256: found" ||
+  { echo "view.sh: view found nothing wrong with a damaged tensor"; exit 1; }
 "$pannier" diff --quiet "$work/mlp.so" "$work/mlp.so" --html "$work/same.html"
 if "$pannier" diff "$work/mlp.so" "$work/other.so" --html - >"$work/changes.html"; then
   echo "view.sh: diff found no difference, expected some"
@@ -67,5 +71,5 @@ if "$pannier" diff "$work/mlp.so" "$work/other.so" --html - >"$work/changes.html
 fi
 
 export PYTHONDONTWRITEBYTECODE=1
-"$cache/venv/bin/python" "$here/view/page_test.py" "$work/mlp.html" "$work/plain.html" "${axe[@]}"
+"$cache/venv/bin/python" "$here/view/page_test.py" "$work/mlp.html" "$work/plain.html" "$work/damaged.html" "${axe[@]}"
 "$cache/venv/bin/python" "$here/view/diff_page_test.py" "$work/same.html" "$work/changes.html" "${axe[@]}"

@@ -33,7 +33,7 @@ function warnings() {
   const odd = report.tensors.filter(isOdd).length;
   const wrong = report.signatures.filter(({state}) => state === "wrong").length;
   const item = (kind, ...content) => make("li", {class: kind}, make("span", {"aria-hidden": "true"}, "⚠ "), content);
-  const items = [];
+  const items = report.problems.map((problem) => item("bad", named(problem)));
   if (wrong > 0) items.push(item("bad", `${plural(wrong, "signature")} of this bundle ${wrong === 1 ? "is" : "are"} wrong.`));
   const words = `${plural(odd, "tensor")} ${odd === 1 ? "holds" : "hold"} NaN or infinite values. `;
   if (odd > 0) items.push(item("warn", words, link("Show", () => go.oddTensors())));

@@ -30,6 +30,7 @@ using Json = nlohmann::json;
 constexpr std::uint64_t kLongestGraph = std::uint64_t{64} << 20;
 constexpr std::size_t kMostFunctionsShown = 20000;
 constexpr std::size_t kMostAttributes = 100;  // of a node
+constexpr std::size_t kMostProblems = 100;
 
 // The description's functions, largest first.
 Json TakeFunctions(Json& library, Json& notes) {
@@ -61,9 +62,9 @@ Json ToJson(const TensorStatistics& found) {
   return json;
 }
 
-// Of tensors that can be decoded; what is damaged is told of in a note, and the rest shown.
+// Of tensors that can be decoded; what is damaged is told of as a problem, and the rest shown.
 Status AddStatistics(const OpenedBundle& bundle, const ReportOptions& options, const TensorReader& tensors, Json& list,
-                     Json& notes) {
+                     Json& problems) {
   std::vector<Json> statistics(tensors.size());
   std::vector<std::string> failures(tensors.size());
   PANNIER_CHECK_OK(ParallelFor(tensors.size(), options.effort.threads, [&](std::uint64_t i) -> Status {
@@ -79,8 +80,8 @@ Status AddStatistics(const OpenedBundle& bundle, const ReportOptions& options, c
   }));
   for (std::uint32_t i = 0; i < tensors.size(); ++i) {
     list[i]["statistics"] = std::move(statistics[i]);
-    if (!failures[i].empty() && notes.size() < 100)
-      notes.push_back(StrCat("tensor ", Printable(ToText(tensors[i].name())), ": ", Printable(failures[i])));
+    if (!failures[i].empty() && problems.size() < kMostProblems)
+      problems.push_back(StrCat("tensor ", Printable(ToText(tensors[i].name())), ": ", Printable(failures[i])));
   }
   return {};
 }
@@ -235,7 +236,7 @@ void SplitTensors(Json& artifacts, Json& tensors) {
 }
 
 // What the description leaves out where there is none of it: the page reads every field.
-void FillIn(Json& report, Json& tensors, Json& notes) {
+void FillIn(Json& report, Json& tensors, Json& problems) {
   for (const char* name : {"graph", "memory", "host_bytes"}) {
     if (!report.contains(name)) report[name] = nullptr;
   }
@@ -244,7 +245,7 @@ void FillIn(Json& report, Json& tensors, Json& notes) {
     report["host_bytes"] = report["bytes"].get<std::uint64_t>() - report["payload_bytes"].get<std::uint64_t>();
   if (const auto error = report.find("signature_error"); error != report.end()) {
     report["signatures"] = Json::array();
-    notes.push_back(StrCat("signatures: ", Printable(error->get<std::string>())));
+    problems.push_back(StrCat("signatures: ", Printable(error->get<std::string>())));
   }
   for (Json& artifact : report["artifacts"]) artifact.emplace("codec", nullptr);
   for (Json& tensor : tensors) tensor.emplace("statistics", nullptr);
@@ -267,6 +268,7 @@ Result<Json> MakeReport(const OpenedBundle& bundle, const std::string& path, con
   PANNIER_TRY(Json report, Describe(bundle, path, library, options.keys));
   report["schema"] = "pannier.report";
   Json notes = Json::array();
+  Json problems = Json::array();
   Json tensors = Json::array();
   SplitTensors(report["artifacts"], tensors);
   if (const auto index = reader.FindArtifact(kGraphArtifact)) {
@@ -280,22 +282,23 @@ Result<Json> MakeReport(const OpenedBundle& bundle, const std::string& path, con
       return {};
     };
     const Status shown = show();
-    if (!shown.ok()) notes.push_back(StrCat("the graph cannot be shown: ", Printable(shown.message())));
+    if (!shown.ok()) problems.push_back(StrCat("the graph cannot be shown: ", Printable(shown.message())));
   }
   if (const auto index = reader.FindArtifact(kParamsArtifact);
       options.statistics && index && reader.artifact(*index).kind() == format::ArtifactKind::TvmParams) {
     PANNIER_TRY(const TensorReader reader_of_tensors, reader.Tensors(reader.artifact(*index)));
     options.effort.Begin("reading values", reader.artifact(*index).size());
-    PANNIER_CHECK_OK(AddStatistics(bundle, options, reader_of_tensors, tensors, notes));
+    PANNIER_CHECK_OK(AddStatistics(bundle, options, reader_of_tensors, tensors, problems));
   }
   report["functions"] = TakeFunctions(report["library"], notes);
   report["map"] = MapJson(bundle.file.bytes(), reader, library);
   AddChangeNotes(report["changes"], notes);
-  FillIn(report, tensors, notes);
+  FillIn(report, tensors, problems);
   MakePrintable(report);
   MakePrintable(tensors);
   report["tensors"] = std::move(tensors);
   report["notes"] = std::move(notes);
+  report["problems"] = std::move(problems);
   return report;
 }
 

@@ -225,7 +225,8 @@ def main():
         real = [pathlib.Path(path).resolve() for path in options.different if path != "-"]
         for path in real:
             test_real(browser, path)
-        for path in [folder / "diff.html", folder / "hostile-diff.html", *real[:1]]:
+        page_view.audit(browser, folder / "diff.html", schemes=("light", "dark"))
+        for path in [folder / "hostile-diff.html", *real[:1]]:
             page_view.audit(browser, path)
     return page_view.finish()
 

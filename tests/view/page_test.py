@@ -416,7 +416,10 @@ def test_policy(browser, folder):
 
 
 def test_bare(browser, folder):
-    view = View(browser, write_page(folder, "bare", synthetic_report.bare()))
+    report = synthetic_report.bare()
+    report["problems"] = ["tensor p0: digest"]
+    view = View(browser, write_page(folder, "bare", report))
+    check("a problem is said at the top", view.text("#overview .warnings .bad"), "⚠ tensor p0: digest")
     for section, words in [
         ("graph", "No graph in this bundle."),
         ("tensors", "No tensors in this bundle."),
@@ -525,7 +528,8 @@ def main():
         real = [pathlib.Path(path).resolve() for path in options.report if path != "-"]
         for path in real:
             test_real(browser, path)
-        for path in [small, folder / "hostile.html", folder / "bare.html", *real[:1]]:
+        page_view.audit(browser, small, open_all, ("light", "dark"))
+        for path in [folder / "hostile.html", folder / "bare.html", *real[:1]]:
             page_view.audit(browser, path, open_all)
     return page_view.finish()
 

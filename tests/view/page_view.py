@@ -109,15 +109,15 @@ def narrow(browser, path, opens=None):
     view.close()
 
 
-def audit(browser, path, prepare=lambda view: None):
-    """axe-core's rules, in light and in dark; what is serious fails"""
+def audit(browser, path, prepare=lambda view: None, schemes=("dark",)):
+    """axe-core's rules; what is serious fails"""
     if not options.axe:
         return
     source = pathlib.Path(options.axe).read_text(encoding="utf-8")
     view = View(browser, path, bypass_csp=True)
     prepare(view)
     view.page.evaluate(source)
-    for scheme in ("light", "dark"):
+    for scheme in schemes:
         view.page.emulate_media(color_scheme=scheme)
         found = view.page.evaluate(
             "axe.run().then((result) => result.violations.map((one) => [one.impact, one.id, one.nodes.length, "

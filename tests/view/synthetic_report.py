@@ -351,6 +351,7 @@ def make_report(nodes, heads, tensors, chance):
         ],
         "signatures": [{"key_id": f"{chance.getrandbits(64):016x}", "state": "unchecked"}],
         "notes": ["a section header table was moved to the end of the file"],
+        "problems": [],
         "tensors": tensors,
         "graph": {"nodes": nodes, "heads": heads, "layouts": layouts_of(nodes), "layout_note": None},
         "memory": memory_plan(nodes),
@@ -376,6 +377,7 @@ def hostile(count=120):
         report["library"][field] = evil()
     report["library"].update(compilers=HOSTILE[:], needed=HOSTILE[:])
     report["notes"] = HOSTILE[:]
+    report["problems"] = HOSTILE[:]
     report["signatures"] = [{"key_id": name, "state": "wrong"} for name in HOSTILE]
     report["artifacts"] = [{**report["artifacts"][0], "name": evil(), "kind": "unknown (7)", "codec": evil()} for _ in HOSTILE]
     for key in ("functions", "tensors", "map"):
