@@ -25,6 +25,7 @@ constexpr std::uint32_t kElsewhere = UINT32_MAX;  // the number is in what ZIP64
 constexpr std::size_t kLocalHeaderSize = 30;
 constexpr std::size_t kSizesExtra = 4 + 16;
 constexpr std::string_view kEnding = ".npy";
+constexpr std::size_t kLongestName = UINT16_MAX - kEnding.size();
 
 bool IsLarge(std::uint64_t number) { return number >= kElsewhere; }
 std::uint32_t Small(std::uint64_t number) { return IsLarge(number) ? kElsewhere : static_cast<std::uint32_t>(number); }
@@ -95,6 +96,7 @@ Result<NpzFile> NpzFile::Plan(const TensorReader& tensors) {
                            ", expected one that NumPy has: bool, int8 to int64, uint8 to uint64, float16 to float64, complex64, "
                            "complex128, or as bytes bfloat16 and float8"));
     }
+    if (name.size() > kLongestName) return refuse(StrCat("name: found ", name.size(), " bytes, expected at most ", kLongestName));
     if (const std::string_view why = WhyUnsafe(name); !why.empty())
       return refuse(StrCat("name: found ", why, ", expected one that an archive's member may have"));
     // NumPy takes a member's name with and without its ending.
@@ -102,19 +104,23 @@ Result<NpzFile> NpzFile::Plan(const TensorReader& tensors) {
         tensors.Find(name.substr(0, name.size() - kEnding.size()))) {
       return refuse("name: found one that NumPy takes for that of another tensor");
     }
-    Member member = {StrCat(name, kEnding), NpyStart(type, ShapeOf(tensor)), offset, 0};
-    member.size = member.start.size() + tensor.size();
+    const Member& member = file.members_.emplace_back(Member{offset, file.StartOf(i).size() + tensor.size()});
     std::vector<std::uint8_t> central;
-    file.AppendCentralHeader(central, member, 0);
+    file.AppendCentralHeader(central, i, 0);
     directory += central.size();
-    offset += LocalHeader(member, 0).size() + member.size;
-    file.members_.push_back(std::move(member));
+    offset += file.LocalHeader(i, 0).size() + member.size;
   }
   file.size_ = offset + directory + file.End(offset, directory).size();
   return file;
 }
 
-std::vector<std::uint8_t> NpzFile::LocalHeader(const Member& member, std::uint32_t crc) {
+std::string NpzFile::NameOf(std::uint32_t i) const { return StrCat(ToText(tensors_[i].name()), kEnding); }
+
+std::string NpzFile::StartOf(std::uint32_t i) const { return NpyStart(TypeName(DataTypeOf(tensors_[i])), ShapeOf(tensors_[i])); }
+
+std::vector<std::uint8_t> NpzFile::LocalHeader(std::uint32_t i, std::uint32_t crc) const {
+  const Member& member = members_[i];
+  const std::string name = NameOf(i);
   const bool is_large = IsLarge(member.size);
   std::vector<std::uint8_t> out;
   AppendLittle(out, kLocalMagic);
@@ -126,9 +132,9 @@ std::vector<std::uint8_t> NpzFile::LocalHeader(const Member& member, std::uint32
   AppendLittle(out, crc);
   AppendLittle(out, Small(member.size));
   AppendLittle(out, Small(member.size));
-  AppendLittle(out, static_cast<std::uint16_t>(member.name.size()));
+  AppendLittle(out, static_cast<std::uint16_t>(name.size()));
   AppendLittle(out, static_cast<std::uint16_t>(is_large ? kSizesExtra : 0));
-  out.insert(out.end(), member.name.begin(), member.name.end());
+  out.insert(out.end(), name.begin(), name.end());
   if (!is_large) return out;
   AppendLittle(out, kExtra64);
   AppendLittle(out, static_cast<std::uint16_t>(kSizesExtra - 4));
@@ -137,7 +143,9 @@ std::vector<std::uint8_t> NpzFile::LocalHeader(const Member& member, std::uint32
   return out;
 }
 
-void NpzFile::AppendCentralHeader(std::vector<std::uint8_t>& out, const Member& member, std::uint32_t crc) const {
+void NpzFile::AppendCentralHeader(std::vector<std::uint8_t>& out, std::uint32_t i, std::uint32_t crc) const {
+  const Member& member = members_[i];
+  const std::string name = NameOf(i);
   std::vector<std::uint8_t> extra;
   if (IsLarge(member.size)) {
     AppendLittle(extra, member.size);
@@ -154,14 +162,14 @@ void NpzFile::AppendCentralHeader(std::vector<std::uint8_t>& out, const Member& 
   AppendLittle(out, crc);
   AppendLittle(out, Small(member.size));
   AppendLittle(out, Small(member.size));
-  AppendLittle(out, static_cast<std::uint16_t>(member.name.size()));
+  AppendLittle(out, static_cast<std::uint16_t>(name.size()));
   AppendLittle(out, static_cast<std::uint16_t>(extra.empty() ? 0 : 4 + extra.size()));
   AppendLittle(out, std::uint16_t{0});  // no comment
   AppendLittle(out, std::uint16_t{0});  // first disk
   AppendLittle(out, std::uint16_t{0});
   AppendLittle(out, std::uint32_t{0});
   AppendLittle(out, Small(member.offset));
-  out.insert(out.end(), member.name.begin(), member.name.end());
+  out.insert(out.end(), name.begin(), name.end());
   if (extra.empty()) return;
   AppendLittle(out, kExtra64);
   AppendLittle(out, static_cast<std::uint16_t>(extra.size()));
@@ -204,9 +212,8 @@ Status NpzFile::Write(ContentStream& stream, OutputFile& out) const {
   std::vector<std::uint8_t> directory;
   std::uint64_t at = 0;
   for (std::uint32_t i = 0; i < tensors_.size(); ++i) {
-    const Member& member = members_[i];
     std::uint32_t crc = 0;
-    at = member.offset + LocalHeader(member, 0).size();
+    at = members_[i].offset + LocalHeader(i, 0).size();
     const auto write = [&](ByteView bytes) {
       crc = Crc32(crc, bytes);
       const std::uint64_t begin = at;
@@ -214,14 +221,15 @@ Status NpzFile::Write(ContentStream& stream, OutputFile& out) const {
       return out.WriteAt(begin, bytes);
     };
     const auto write_member = [&]() -> Status {
-      PANNIER_CHECK_OK(write(ByteView(member.start.data(), member.start.size())));
+      const std::string start = StartOf(i);
+      PANNIER_CHECK_OK(write(ByteView(start.data(), start.size())));
       PANNIER_TRY(const ChunkedContent content, tensors_.Content(i));
       return stream.Run(content, write);
     };
     PANNIER_CHECK_OK(write_member().WithContext(StrCat("tensor \"", Printable(ToText(tensors_[i].name())), "\"")));
-    const std::vector<std::uint8_t> header = LocalHeader(member, crc);
-    PANNIER_CHECK_OK(out.WriteAt(member.offset, ByteView(header.data(), header.size())));
-    AppendCentralHeader(directory, member, crc);
+    const std::vector<std::uint8_t> header = LocalHeader(i, crc);
+    PANNIER_CHECK_OK(out.WriteAt(members_[i].offset, ByteView(header.data(), header.size())));
+    AppendCentralHeader(directory, i, crc);
   }
   PANNIER_CHECK_OK(out.WriteAt(at, ByteView(directory.data(), directory.size())));
   const std::vector<std::uint8_t> end = End(at, directory.size());

@@ -26,18 +26,18 @@ class NpzFile {
 
  private:
   struct Member {
-    std::string name;
-    std::string start;         // what NumPy has in front of the data
     std::uint64_t offset = 0;  // of the local header
-    std::uint64_t size = 0;
+    std::uint64_t size = 0;    // with what NumPy has in front of the data
   };
   explicit NpzFile(const TensorReader& tensors) : tensors_(tensors) {}
-  static std::vector<std::uint8_t> LocalHeader(const Member& member, std::uint32_t crc);
-  void AppendCentralHeader(std::vector<std::uint8_t>& out, const Member& member, std::uint32_t crc) const;
+  std::vector<std::uint8_t> LocalHeader(std::uint32_t i, std::uint32_t crc) const;
+  void AppendCentralHeader(std::vector<std::uint8_t>& out, std::uint32_t i, std::uint32_t crc) const;
+  std::string NameOf(std::uint32_t i) const;   // of the member
+  std::string StartOf(std::uint32_t i) const;  // what NumPy has in front of the data
   std::vector<std::uint8_t> End(std::uint64_t offset, std::uint64_t size) const;
 
   TensorReader tensors_;
-  std::vector<Member> members_;
+  std::vector<Member> members_;  // one for each tensor
   std::uint64_t size_ = 0;
 };
 

@@ -42,7 +42,7 @@ Result<SafetensorsFile> SafetensorsFile::Plan(const TensorReader& tensors) {
   // No gaps are allowed, and readers want each tensor aligned to its elements: as the library does it, large elements come first.
   std::stable_sort(file.order_.begin(), file.order_.end(),
                    [&](std::uint32_t a, std::uint32_t b) { return tensors[a].dtype()->bits() > tensors[b].dtype()->bits(); });
-  nlohmann::ordered_json header = nlohmann::ordered_json::object();
+  file.header_ = "{";
   std::uint64_t offset = 0;
   for (const std::uint32_t i : file.order_) {
     const format::Tensor& tensor = tensors[i];
@@ -52,21 +52,22 @@ Result<SafetensorsFile> SafetensorsFile::Plan(const TensorReader& tensors) {
     if (type_name == nullptr) {
       return {ErrorCode::kUnsupported,
               StrCat("tensor \"", Printable(name), "\": dtype: found ", DataTypeName(type),
-                     ", expected one that safetensors has: bool, int8 to int64, uint8 to uint64, float16 to "
-                     "float64, bfloat16, float8_e4m3fn, float8_e5m2, complex64")};
+                     ", expected one that safetensors has: bool, int8 to int64, uint8 to uint64, float16 to float64, "
+                     "bfloat16, float8_e4m3fn, float8_e5m2, complex64")};
     }
     if (name == kMetadata)
       return {ErrorCode::kUnsupported, StrCat("tensor \"", kMetadata, "\": found a name that means something else in safetensors")};
-    header.push_back(
-        {name, {{"dtype", type_name}, {"shape", ShapeOf(tensor)}, {"data_offsets", {offset, offset + tensor.size()}}}});
+    std::string shape;
+    for (const std::int64_t dimension : ShapeOf(tensor)) shape += StrCat(shape.empty() ? "" : ",", dimension);
+    file.header_ += StrCat(file.header_.size() == 1 ? "" : ",", nlohmann::json(name).dump(), ":{\"dtype\":\"", type_name,
+                           "\",\"shape\":[", shape, "],\"data_offsets\":[", offset, ",", offset + tensor.size(), "]}");
     offset += tensor.size();
+    if (file.header_.size() + 8 > kLongestHeader)
+      return {ErrorCode::kUnsupported, StrCat("safetensors header: found more than ", kLongestHeader, " bytes for ", tensors.size(),
+                                              " tensors, expected less, as readers do")};
   }
-  file.header_ = header.dump();
-  file.header_.resize((file.header_.size() + 7) / 8 * 8, ' ');
-  if (file.header_.size() > kLongestHeader) {
-    return {ErrorCode::kUnsupported,
-            StrCat("safetensors header: found ", file.header_.size(), " bytes, expected at most ", kLongestHeader)};
-  }
+  file.header_ += '}';
+  file.header_.resize(AlignUp(file.header_.size(), 8), ' ');
   file.size_ = 8 + file.header_.size() + offset;
   return file;
 }

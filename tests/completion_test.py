@@ -17,7 +17,7 @@ import tempfile
 import time
 
 pannier = sys.argv[1]
-COMMANDS = "embed sign digest attach inspect extract verify restore completion".split()
+COMMANDS = "embed sign digest attach inspect view diff extract verify restore completion".split()
 
 # What stands before the cursor -> what there is to choose from, as whole words; None: readline's own names of files.
 BASH = {

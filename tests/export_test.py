@@ -63,7 +63,7 @@ def installed():
         if not (folder / "complete.txt").exists():
             shutil.rmtree(folder, ignore_errors=True)
             subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-            if subprocess.run([folder / "bin/pip", "install", "--quiet", "--disable-pip-version-check", *REQUIREMENTS]).returncode != 0:
+            if subprocess.run([folder / "bin/python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *REQUIREMENTS]).returncode != 0:
                 return None
             (folder / "complete.txt").touch()
     return folder / "bin/python"

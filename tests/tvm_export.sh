@@ -53,7 +53,7 @@ found = json.load(sys.stdin)
 graph, params = found["artifacts"]
 digests = [found["file_digest"], found["image_digest"], found["host_sha256"], graph["sha256"], params["sha256"]]
 assert digests == [None] * 5 and len(params["tensors"]) == 52 and found["signed_by"] == [], found'
-[[ $("$pannier" inspect "$work/model.so") == *"sha-256 not known"* ]] || fail "inspect: a digest that nobody made"
+[[ $("$pannier" inspect "$work/model.so") == *"not known"* ]] || fail "inspect: a digest that nobody made"
 
 openssl genpkey -algorithm ed25519 -out "$work/key.pem" 2>/dev/null
 before=$(sha256sum "$work/model.so")

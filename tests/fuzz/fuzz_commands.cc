@@ -6,6 +6,8 @@
 
 #include "embedder/artifact_stream.h"
 #include "embedder/commands.h"
+#include "embedder/export_npz.h"
+#include "embedder/export_safetensors.h"
 #include "embedder/opened_bundle.h"
 #include "embedder/output_file.h"
 #include "embedder/restore.h"
@@ -21,7 +23,31 @@ namespace {
 // As in fuzz_bundle.cc.
 constexpr std::uint64_t kLargest = 4 << 20;
 
-void Extract(const std::string& path, const std::string& arch) {
+// Params as other formats have them: as long as planned, or not at all.
+void Export(const OpenedBundle& bundle, const format::Artifact& artifact, const TemporaryDirectory& folder) {
+  const Result<TensorReader> tensors = bundle.reader.Tensors(artifact);
+  if (!tensors.ok()) return;
+  ContentStream stream(bundle.file, bundle.reader.has_digests(), 1);
+  if (const Result<SafetensorsFile> file = SafetensorsFile::Plan(*tensors); file.ok()) {
+    std::uint64_t written = 0;
+    const Status status = file->Write(stream, [&written](ByteView bytes) {
+      written += bytes.size();
+      return Status();
+    });
+    Require(!status.ok() || written == file->size(), "a safetensors file is as long as planned");
+  }
+  if (const Result<NpzFile> file = NpzFile::Plan(*tensors); file.ok()) {
+    Result<OutputFile> out = OutputFile::Create(folder / "params.npz", nullptr);
+    Require(out.status(), "a file can be made");
+    const Status status = file->Write(stream, *out);
+    if (!status.ok()) return;
+    const Result<FileSource> written = FileSource::Open(out->path_for_reading());
+    Require(written.status(), "what was written can be opened");
+    Require(written->size() == file->size(), "an npz file is as long as planned");
+  }
+}
+
+void Extract(const std::string& path, const std::string& arch, const TemporaryDirectory& folder) {
   const Result<OpenedBundle> bundle = OpenedBundle::Open(path, arch);
   if (!bundle.ok()) return;
   for (std::uint32_t i = 0; i < bundle->reader.artifact_count(); ++i) {
@@ -33,6 +59,7 @@ void Extract(const std::string& path, const std::string& arch) {
       return Status();
     });
     Require(!status.ok() || streamed == artifact.size(), "an artifact is as long as the manifest says");
+    if (artifact.kind() == format::ArtifactKind::TvmParams) Export(*bundle, artifact, folder);
   }
 }
 
@@ -82,7 +109,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       verify.threads = 1;
       (void)RunVerify(verify, {true, true});
     }
-    Extract(memory.path(), arch);
+    Extract(memory.path(), arch, folder);
     Result<OutputFile> out = OutputFile::Create(folder / "restored", nullptr);
     Require(out.status(), "a file can be made");
     (void)RestoreFile(*source, arch, *out);  // and not committed
