@@ -20,7 +20,7 @@ install_tools() {
     flock 9
     [[ -f $cache/complete.txt ]] && exit
     python3 -m venv "$cache/venv"
-    "$cache/venv/bin/pip" install --quiet --disable-pip-version-check playwright
+    "$cache/venv/bin/python" -m pip install --quiet --disable-pip-version-check playwright
     touch "$cache/complete.txt"
   ) 9>"$cache/lock"
 }

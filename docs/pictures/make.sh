@@ -18,7 +18,7 @@ params=$(realpath "${4:-$mlp/params.bin}")
 
 if [[ ! -f $tools/complete.txt ]]; then
   python3 -m venv "$tools/venv"
-  "$tools/venv/bin/pip" install --quiet --disable-pip-version-check playwright rich pillow
+  "$tools/venv/bin/python" -m pip install --quiet --disable-pip-version-check playwright rich pillow
   touch "$tools/complete.txt"
 fi
 
