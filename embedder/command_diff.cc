@@ -8,8 +8,10 @@
 #include "embedder/commands.h"
 #include "embedder/opened_bundle.h"
 #include "embedder/styled_text.h"
+#include "embedder/system.h"
 #include "embedder/terminal.h"
 #include "embedder/view/bundle_diff.h"
+#include "embedder/view/page.h"
 #include "src/text.h"
 
 namespace pannier {
@@ -165,9 +167,17 @@ Result<int> RunDiff(const DiffCommand& command, const OutputStyle& style) {
   Progress progress(!style.quiet && !style.json);
   PANNIER_TRY(const Json json, CompareBundles({a, command.a}, {b, command.b}, {command.threads, &progress}));
   progress.Clear();
-  if (style.json) {
+  if (!command.html.empty()) {
+    Json shown = json;
+    MakePrintable(shown);
+    const auto name = [](const std::string& path) { return Utf8Name(Utf8Path(path).filename()); };
+    PANNIER_CHECK_OK(WritePage(MakePage(kDiffPage, StrCat(name(command.a), " -> ", name(command.b)), shown), command.html));
+  }
+  if (command.html == "-") {
+    // The page was written there.
+  } else if (style.json) {
     fmt::print("{}\n", json.dump(2, ' ', false, Json::error_handler_t::replace));
-  } else if (!style.quiet && command.html != "-") {
+  } else if (!style.quiet) {
     Printer(json, Display::OfStdout(command.color)).Print();
   }
   return json["differ"].get<bool>() ? kExitDiffers : kExitDone;

@@ -39,13 +39,14 @@ Result<int> RunView(const ViewCommand& command, const OutputStyle& style) {
   PANNIER_CHECK_OK(WritePage(page, command.output));
   if (command.output == "-") return kExitDone;
   if (style.json) {
-    const nlohmann::json json = {{"file", command.output}, {"bytes", page.size()}, {"notes", report["notes"]}};
+    const nlohmann::json json = {
+        {"file", command.output}, {"bytes", page.size()}, {"notes", report["notes"]}, {"problems", report["problems"]}};
     fmt::print("{}\n", json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
   } else if (!style.quiet) {
     fmt::print("{}: {}\n", Printable(command.output), HumanSize(page.size()));
-    const auto graph = report.find("graph");
-    if (graph != report.end() && !(*graph)["layout_note"].is_null())
-      fmt::print("  {}\n", (*graph)["layout_note"].get<std::string>());
+    for (const nlohmann::json& problem : report["problems"]) fmt::print("  {}\n", problem.get<std::string>());
+    const nlohmann::json& graph = report["graph"];
+    if (!graph.is_null() && !graph["layout_note"].is_null()) fmt::print("  {}\n", graph["layout_note"].get<std::string>());
   }
   return kExitDone;
 }

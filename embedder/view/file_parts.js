@@ -111,21 +111,13 @@ class MemoryChart {
   }
 }
 
-// A storage is live from the step that writes it to the last one that reads it.
+// Who shares a storage; it is live from the first node that uses it to the last.
 function storageUses(memory) {
-  const uses = new Map(memory.storages.map(({id}) => [id, {values: 0, atPeak: false}]));
-  const nodes = report.graph?.nodes ?? [];
-  const stepOf = new Map(memory.steps.map(({node}, step) => [node, step]));
-  const last = new Map((report.graph?.heads ?? []).map((head) => [head, Infinity]));
-  nodes.forEach((node, index) => node.inputs.forEach((input) =>
-    last.set(input, Math.max(last.get(input) ?? -1, stepOf.get(index) ?? -1))));
-  nodes.forEach((node, index) => node.outputs.forEach(({storage}) => {
-    const use = uses.get(storage);
-    if (use === undefined) return;
-    ++use.values;
-    const first = stepOf.get(index) ?? 0;
-    if (first <= memory.peak_step && Math.max(first, last.get(index) ?? first) >= memory.peak_step) use.atPeak = true;
-  }));
+  const peak = memory.steps[memory.peak_step].node;
+  const uses = new Map(memory.storages.map(({id, first, last}) => [id, {values: 0, atPeak: first <= peak && peak <= last}]));
+  for (const {outputs} of report.graph?.nodes ?? []) {
+    for (const {storage} of outputs) if (uses.has(storage)) ++uses.get(storage).values;
+  }
   return uses;
 }
 
@@ -142,7 +134,9 @@ function showMemory(section) {
   const most = memory.storages.reduce((high, {bytes}) => Math.max(high, bytes), 1);
   const share = (row) => {
     const bar = make("i", {class: "share"});
-    bar.style.width = `${60 * row.bytes / most}px`;
+    const width = 60 * row.bytes / most;
+    bar.style.width = `${width}px`;
+    bar.style.marginRight = `${68 - width}px`;
     return [bar, percent(ratio(row.bytes, memory.pool))];
   };
   section.append(new PagedTable("Storages", [

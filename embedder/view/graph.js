@@ -443,7 +443,8 @@ class NodeSearch {
 
 function showGraph(section) {
   if (report.graph === null || report.graph.nodes.length === 0) {
-    nothing(section, "No graph in this bundle.");
+    const isThere = report.artifacts.some(({name}) => name === "graph");
+    nothing(section, isThere ? "The graph cannot be shown." : "No graph in this bundle.");
     return null;
   }
   const graph = new GraphSection(section, report.graph);

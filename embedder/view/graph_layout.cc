@@ -32,8 +32,9 @@ struct Drawing {
   Edges edges;
 };
 
+// The page writes a shape under the label: no box is too narrow for that.
 GraphLayout::Box BoxOf(std::uint32_t node, const std::string& label) {
-  const double width = std::clamp(28 + 7 * static_cast<double>(label.size()), 72.0, 300.0);
+  const double width = std::clamp(28 + 7 * static_cast<double>(label.size()), 132.0, 300.0);
   return {node, 0, 0, width, kBoxHeight};
 }
 

@@ -91,6 +91,13 @@ std::string Fill(std::string_view html, const std::array<std::pair<std::string_v
 
 }  // namespace
 
+void MakePrintable(nlohmann::json& json) {
+  if (json.is_string()) json = Printable(json.get_ref<const std::string&>());
+  if (json.is_structured()) {
+    for (nlohmann::json& item : json) MakePrintable(item);
+  }
+}
+
 std::string MakePage(const PageSources& sources, std::string_view title, const nlohmann::json& data) {
   const std::string policy = StrCat("default-src 'none'; base-uri 'none'; form-action 'none'; img-src data:; style-src ",
                                     SourceDigest(sources.style), "; script-src ", SourceDigest(sources.script));

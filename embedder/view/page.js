@@ -1,10 +1,12 @@
 // The page's head and overview; then all sections, each from its own file.
 "use strict";
 
+const FORMATS = {elf: "ELF", macho: "Mach-O", pe: "PE"};
+
 function summary() {
   const {library, graph, tensors} = report;
   const parts = [...(graph === null ? [] : ["its graph"]), ...(tensors.length === 0 ? [] : [plural(tensors.length, "tensor")])];
-  const format = {elf: "ELF", macho: "Mach-O", pe: "PE"}[library.format] ?? library.format;
+  const format = FORMATS[library.format] ?? library.format;
   const holds = parts.length === 0 ? "" : `, with ${parts.join(" and ")} in it`;
   return [`${format} library, ${library.bits} bits, `, named(library.machine), holds];
 }
@@ -31,7 +33,7 @@ function warnings() {
   const odd = report.tensors.filter(isOdd).length;
   const wrong = report.signatures.filter(({state}) => state === "wrong").length;
   const item = (kind, ...content) => make("li", {class: kind}, make("span", {"aria-hidden": "true"}, "⚠ "), content);
-  const items = [];
+  const items = report.problems.map((problem) => item("bad", named(problem)));
   if (wrong > 0) items.push(item("bad", `${plural(wrong, "signature")} of this bundle ${wrong === 1 ? "is" : "are"} wrong.`));
   const words = `${plural(odd, "tensor")} ${odd === 1 ? "holds" : "hold"} NaN or infinite values. `;
   if (odd > 0) items.push(item("warn", words, link("Show", () => go.oddTensors())));
@@ -42,7 +44,7 @@ const list = (texts) => (texts.length === 0 ? null : some(texts, (text) => named
 
 function libraryFacts({library}) {
   const {function_count: all, exported_count: exported} = library;
-  return facts([["Format", `${library.format}, ${library.bits} bits, ${library.byte_order} endian`],
+  return facts([["Format", `${FORMATS[library.format] ?? library.format}, ${library.bits} bits, ${library.byte_order} endian`],
                 ["Machine", named(library.machine)], ["Its name", library.name === null ? null : named(library.name)],
                 ["Build id", code(library.build_id)],
                 ["Linker", library.linker === null ? null : named(library.linker)], ["Compilers", list(library.compilers)],
@@ -56,7 +58,8 @@ function signatureOf({key_id: key, state}) {
 
 function identityFacts() {
   const {signatures} = report;
-  return facts([["File digest", code(report.file_digest)], ["Image digest", code(report.image_digest)],
+  const without = report.file_digest === null ? "none: TVM's export_library made this file" : null;
+  return facts([["Digests", without], ["File digest", code(report.file_digest)], ["Image digest", code(report.image_digest)],
                 ["Signatures", signatures.length === 0 ? "none" : some(signatures, signatureOf, 12)],
                 ["Notes", report.notes.length === 0 ? null : some(report.notes, (note) => named(note), 100)]]);
 }
@@ -67,20 +70,21 @@ function artifactTable() {
     {title: "Kind", value: (row) => row.kind, cell: (row) => brief(row.kind)},
     {title: "Size", numeric: true, value: (row) => row.bytes, cell: (row) => size(row.bytes)},
     {title: "Stored", numeric: true, value: (row) => row.stored_bytes, cell: (row) => size(row.stored_bytes)},
-    {title: "Codec", value: (row) => row.codec, cell: (row) => brief(row.codec)},
+    {title: "Codec", value: (row) => row.codec ?? "", cell: (row) => brief(row.codec ?? "–")},
   ], report.artifacts).element;
 }
 
 function showOverview(section) {
   const titled = (title, content) => make("div", null, make("h3", null, title), content);
-  section.append(...warnings(), 
+  section.append(...warnings(),
                  make("div", {class: "columns"}, titled("Library", libraryFacts(report)), titled("Identity", identityFacts())));
   if (report.artifacts.length > 0) section.append(make("h3", null, "Artifacts"), artifactTable());
 }
 
 part("head").append(make("p", {class: "kind muted"}, "Pannier bundle"), make("h1", null, named(report.bundle)),
                     make("p", null, summary()), tiles());
-part("foot").append(make("p", {class: "muted"}, `Made by ${report.producer}. The page holds all that it shows: no network.`));
+part("foot").append(make("p", {class: "muted"}, "Bundle made by ", named(report.producer),
+                         ". The page holds all that it shows: no network."));
 showOverview(part("overview"));
 const graphSection = showGraph(part("graph"));
 new Treemap(part("bytes"));

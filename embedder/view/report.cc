@@ -5,6 +5,8 @@
 #include <cmath>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <set>
+#include <string>
 #include <unordered_map>
 #include <utility>
 
@@ -13,6 +15,7 @@
 #include "embedder/view/file_map.h"
 #include "embedder/view/graph_layout.h"
 #include "embedder/view/graph_model.h"
+#include "embedder/view/page.h"
 #include "embedder/view/tensor_statistics.h"
 #include "src/parallel.h"
 #include "src/params_walk.h"
@@ -27,14 +30,7 @@ using Json = nlohmann::json;
 constexpr std::uint64_t kLongestGraph = std::uint64_t{64} << 20;
 constexpr std::size_t kMostFunctionsShown = 20000;
 constexpr std::size_t kMostAttributes = 100;  // of a node
-
-// Texts of the description are as they are in the file.
-void MakePrintable(Json& json) {
-  if (json.is_string()) json = Printable(json.get_ref<const std::string&>());
-  if (json.is_structured()) {
-    for (Json& item : json) MakePrintable(item);
-  }
-}
+constexpr std::size_t kMostProblems = 100;
 
 // The description's functions, largest first.
 Json TakeFunctions(Json& library, Json& notes) {
@@ -50,7 +46,14 @@ Json TakeFunctions(Json& library, Json& notes) {
 }
 
 Json ToJson(const TensorStatistics& found) {
-  Json json = {{"elements", found.elements}, {"zeros", found.zeros}, {"nan", found.nan}, {"infinite", found.infinite}};
+  Json json = {{"elements", found.elements},
+               {"zeros", found.zeros},
+               {"nan", found.nan},
+               {"infinite", found.infinite},
+               {"min", nullptr},
+               {"max", nullptr},
+               {"mean", nullptr},
+               {"counts", Json::array()}};
   if (found.finite == 0) return json;
   json["min"] = json["low"] = found.least;
   json["max"] = json["high"] = found.greatest;
@@ -59,9 +62,9 @@ Json ToJson(const TensorStatistics& found) {
   return json;
 }
 
-// Of tensors that can be decoded; what is damaged is told of in a note, and the rest shown.
+// Of tensors that can be decoded; what is damaged is told of as a problem, and the rest shown.
 Status AddStatistics(const OpenedBundle& bundle, const ReportOptions& options, const TensorReader& tensors, Json& list,
-                     Json& notes) {
+                     Json& problems) {
   std::vector<Json> statistics(tensors.size());
   std::vector<std::string> failures(tensors.size());
   PANNIER_CHECK_OK(ParallelFor(tensors.size(), options.effort.threads, [&](std::uint64_t i) -> Status {
@@ -77,8 +80,8 @@ Status AddStatistics(const OpenedBundle& bundle, const ReportOptions& options, c
   }));
   for (std::uint32_t i = 0; i < tensors.size(); ++i) {
     list[i]["statistics"] = std::move(statistics[i]);
-    if (!failures[i].empty() && notes.size() < 100)
-      notes.push_back(StrCat("tensor ", Printable(ToText(tensors[i].name())), ": ", Printable(failures[i])));
+    if (!failures[i].empty() && problems.size() < kMostProblems)
+      problems.push_back(StrCat("tensor ", Printable(ToText(tensors[i].name())), ": ", Printable(failures[i])));
   }
   return {};
 }
@@ -213,14 +216,39 @@ Json MapJson(ByteView file, const BundleReader& reader, const LibraryFacts& libr
   return map;
 }
 
+std::string JoinTexts(const std::set<std::string>& texts) {
+  std::string all;
+  for (const std::string& text : texts) all += StrCat(all.empty() ? "" : ", ", text);
+  return all;
+}
+
 // The description's artifacts, tensors apart.
 void SplitTensors(Json& artifacts, Json& tensors) {
   for (Json& artifact : artifacts) {
     const auto found = artifact.find("tensors");
     if (found == artifact.end()) continue;
+    std::set<std::string> codecs;
+    for (const Json& tensor : *found) codecs.insert(tensor["codec"].get<std::string>());
+    artifact["codec"] = JoinTexts(codecs);
     if (artifact["name"] == kParamsArtifact || tensors.empty()) tensors = std::move(*found);
     artifact.erase(found);
   }
+}
+
+// What the description leaves out where there is none of it: the page reads every field.
+void FillIn(Json& report, Json& tensors, Json& problems) {
+  for (const char* name : {"graph", "memory", "host_bytes"}) {
+    if (!report.contains(name)) report[name] = nullptr;
+  }
+  // Of what TVM exported: its blob was in the library from the start.
+  if (report["host_bytes"].is_null())
+    report["host_bytes"] = report["bytes"].get<std::uint64_t>() - report["payload_bytes"].get<std::uint64_t>();
+  if (const auto error = report.find("signature_error"); error != report.end()) {
+    report["signatures"] = Json::array();
+    problems.push_back(StrCat("signatures: ", Printable(error->get<std::string>())));
+  }
+  for (Json& artifact : report["artifacts"]) artifact.emplace("codec", nullptr);
+  for (Json& tensor : tensors) tensor.emplace("statistics", nullptr);
 }
 
 void AddChangeNotes(const Json& changes, Json& notes) {
@@ -240,6 +268,7 @@ Result<Json> MakeReport(const OpenedBundle& bundle, const std::string& path, con
   PANNIER_TRY(Json report, Describe(bundle, path, library, options.keys));
   report["schema"] = "pannier.report";
   Json notes = Json::array();
+  Json problems = Json::array();
   Json tensors = Json::array();
   SplitTensors(report["artifacts"], tensors);
   if (const auto index = reader.FindArtifact(kGraphArtifact)) {
@@ -253,21 +282,23 @@ Result<Json> MakeReport(const OpenedBundle& bundle, const std::string& path, con
       return {};
     };
     const Status shown = show();
-    if (!shown.ok()) notes.push_back(StrCat("the graph cannot be shown: ", Printable(shown.message())));
+    if (!shown.ok()) problems.push_back(StrCat("the graph cannot be shown: ", Printable(shown.message())));
   }
   if (const auto index = reader.FindArtifact(kParamsArtifact);
       options.statistics && index && reader.artifact(*index).kind() == format::ArtifactKind::TvmParams) {
     PANNIER_TRY(const TensorReader reader_of_tensors, reader.Tensors(reader.artifact(*index)));
     options.effort.Begin("reading values", reader.artifact(*index).size());
-    PANNIER_CHECK_OK(AddStatistics(bundle, options, reader_of_tensors, tensors, notes));
+    PANNIER_CHECK_OK(AddStatistics(bundle, options, reader_of_tensors, tensors, problems));
   }
   report["functions"] = TakeFunctions(report["library"], notes);
   report["map"] = MapJson(bundle.file.bytes(), reader, library);
   AddChangeNotes(report["changes"], notes);
+  FillIn(report, tensors, problems);
   MakePrintable(report);
   MakePrintable(tensors);
   report["tensors"] = std::move(tensors);
   report["notes"] = std::move(notes);
+  report["problems"] = std::move(problems);
   return report;
 }
 

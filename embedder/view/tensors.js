@@ -62,7 +62,7 @@ function tensorDetail(row) {
   if (statistics === null) return make("div", {class: "opened"}, facts(pairs), none());
   pairs.push(["Elements", count(statistics.elements)], ["Smallest", real(statistics.min)], ["Largest", real(statistics.max)],
              ["Mean", real(statistics.mean)], ["Zeros", `${count(statistics.zeros)}, ${percent(zeroShare(tensor))}`],
-             ["No numbers", isOdd(tensor) ? warningOf(statistics) : "none"]);
+             ["NaN, infinite", isOdd(tensor) ? warningOf(statistics) : "none"]);
   return make("div", {class: "opened"}, facts(pairs), histogram(statistics));
 }
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The page that `pannier view` writes, assembled from its template as the C++ does. usage: assemble_page.py REPORT_JSON OUTPUT
+"""Pages that pannier writes, assembled from their templates as the C++ does. usage: assemble_page.py REPORT_JSON OUTPUT
 
 All placeholders are replaced in one pass: what is put in may hold the words of others.
 """
@@ -13,7 +13,8 @@ import re
 import sys
 
 VIEW = pathlib.Path(__file__).resolve().parents[2] / "embedder" / "view"
-SCRIPTS = ["dom.js", "paged_table.js", "graph_canvas.js", "graph.js", "treemap.js", "tensors.js", "file_parts.js", "page.js"]
+REPORT = ["dom.js", "paged_table.js", "graph_canvas.js", "graph.js", "treemap.js", "tensors.js", "file_parts.js", "page.js"]
+PAGES = {"report": ("page.html", REPORT), "diff": ("diff.html", ["dom.js", "paged_table.js", "diff.js"])}
 ESCAPED = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
 
 
@@ -21,19 +22,23 @@ def csp_hash(text: str) -> str:
     return "'sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() + "'"
 
 
-def assemble(report: dict) -> str:
+def title_of(data: dict) -> str:
+    return data["bundle"] if "bundle" in data else f"{data['a']['bundle']} -> {data['b']['bundle']}"
+
+
+def assemble(data: dict, page: str = "report") -> str:
+    template, scripts = PAGES[page]
     style = (VIEW / "page.css").read_text(encoding="utf-8")
-    script = "".join((VIEW / name).read_text(encoding="utf-8") for name in SCRIPTS)
-    data = json.dumps(report, ensure_ascii=False, separators=(",", ":"))
+    script = "".join((VIEW / name).read_text(encoding="utf-8") for name in scripts)
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
     words = {
-        "TITLE": html.escape(report["bundle"]),
+        "TITLE": html.escape(title_of(data)),
         "CSP": f"default-src 'none'; style-src {csp_hash(style)}; script-src {csp_hash(script)}; img-src data:",
         "STYLE": style,
         "SCRIPT": script,
-        "DATA": re.sub("[<>&\u2028\u2029]", lambda sign: ESCAPED[sign[0]], data),
+        "DATA": re.sub("[<>&\u2028\u2029]", lambda sign: ESCAPED[sign[0]], text),
     }
-    page = (VIEW / "page.html").read_text(encoding="utf-8")
-    return re.sub(r"@(TITLE|CSP|STYLE|SCRIPT|DATA)@", lambda word: words[word[1]], page)
+    return re.sub(r"@(TITLE|CSP|STYLE|SCRIPT|DATA)@", lambda word: words[word[1]], (VIEW / template).read_text(encoding="utf-8"))
 
 
 if __name__ == "__main__":

@@ -1,97 +1,27 @@
 #!/usr/bin/env python3
 """The page of `pannier view` in headless Chromium: mouse, keys, narrow, dark, on paper; and with names that mean harm.
 
-usage: page_test.py REPORT_HTML [--axe AXE_MIN_JS] [--screenshots FOLDER]
+usage: page_test.py REPORT_HTML... [--axe AXE_MIN_JS] [--screenshots FOLDER]
 
-REPORT_HTML is one that pannier wrote, or - for none; the other pages are made here, by synthetic_report.py and assemble_page.py.
+REPORT_HTML are those that pannier wrote, or - for none; the other pages are made here, by synthetic_report.py and assemble_page.py.
 Needs Playwright for Python and /usr/bin/chromium (or CHROMIUM in the environment).
 
 Exit status: 0 all as expected; 1 not.
 """
 
-import argparse
-import os
 import pathlib
 import re
 import sys
 import tempfile
-import time
 
-from playwright.sync_api import sync_playwright
-
-import assemble_page
+import page_view
 import synthetic_report
+from page_view import View, check, write_page
 
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 MOST_HEAP = 60 << 20
 MOST_ELEMENTS = 10_000
 
-parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-parser.add_argument("report")
-parser.add_argument("--axe")
-parser.add_argument("--screenshots")
-options = parser.parse_args()
-passed = 0
-failed = 0
-
-
-def check(what, found, expected=True):
-    global passed, failed
-    if found == expected:
-        passed += 1
-        return
-    failed += 1
-    print(f"FAILED {what}: found {found!r}, expected {expected!r}")
-
-
-class View:
-    """a page that is open; whatever it complains of or asks of the network is a failure when it is closed"""
-
-    def __init__(self, browser, path, **context):
-        self.name = path.stem
-        self.context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **context})
-        self.page = self.context.new_page()
-        self.page.set_default_timeout(10_000)
-        self.complaints = []
-        self.page.on("console", lambda message: self.complaints.append(message.text))
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.page.on("dialog", lambda dialog: (self.complaints.append(dialog.message), dialog.dismiss()))
-        self.page.on("request", lambda request: request.url.startswith("file:") or self.complaints.append(request.url))
-        self.page.on("popup", lambda popup: self.complaints.append(popup.url))
-        start = time.monotonic()
-        self.page.goto(path.as_uri())
-        self.settle()
-        self.seconds = time.monotonic() - start
-
-    def settle(self):
-        """all that was asked for is drawn"""
-        self.page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
-
-    def text(self, selector):
-        return self.page.locator(selector).first.inner_text()
-
-    def position(self, index):
-        self.settle()
-        return self.page.evaluate("(index) => window.pannierReport.positionOf(index)", index)
-
-    def report(self):
-        return self.page.evaluate("JSON.parse(document.getElementById('report').textContent)")
-
-    def picture(self, name):
-        if options.screenshots:
-            self.page.screenshot(path=str(pathlib.Path(options.screenshots) / f"{name}.png"), full_page=True)
-
-    def close(self):
-        check(f"{self.name}: console, errors, dialogs, requests", self.complaints, [])
-        self.context.close()
+options = page_view.parse(__doc__, ["report"])
 
 
 def chosen(view):
@@ -389,13 +319,7 @@ def test_memory_and_map(view):
 
 
 def test_narrow(browser, path):
-    view = View(browser, path, viewport={"width": 360, "height": 740}, has_touch=True, color_scheme="dark")
-    width = view.page.evaluate("document.documentElement.scrollWidth")
-    check(f"{view.name}: 360 pixels are wide enough", width <= 360)
-    view.page.locator("#tensors button.open").first.click() if view.page.locator("#tensors button.open").count() else None
-    check(f"{view.name}: and with an open row", view.page.evaluate("document.documentElement.scrollWidth") <= 360)
-    view.picture(f"{view.name}-narrow")
-    view.close()
+    page_view.narrow(browser, path, "#tensors button.open")
 
 
 def test_dark(browser, path):
@@ -492,7 +416,10 @@ def test_policy(browser, folder):
 
 
 def test_bare(browser, folder):
-    view = View(browser, write_page(folder, "bare", synthetic_report.bare()))
+    report = synthetic_report.bare()
+    report["problems"] = ["tensor p0: digest"]
+    view = View(browser, write_page(folder, "bare", report))
+    check("a problem is said at the top", view.text("#overview .warnings .bad"), "⚠ tensor p0: digest")
     for section, words in [
         ("graph", "No graph in this bundle."),
         ("tensors", "No tensors in this bundle."),
@@ -543,27 +470,12 @@ def test_large(browser, folder):
     view.close()
 
 
-def test_axe(browser, paths):
-    if not options.axe:
-        return print("no --axe: accessibility is not audited")
-    audit = pathlib.Path(options.axe).read_text(encoding="utf-8")
-    for path in paths:
-        for scheme in ("light", "dark"):
-            view = View(browser, path, color_scheme=scheme, bypass_csp=True)
-            if view.page.locator("#graph-canvas").count():
-                view.page.locator("#node-list li").nth(3).click()
-                view.page.locator("#tensors button.open").first.click()
-                view.page.locator("#bytes summary").click()
-            view.page.evaluate(audit)
-            found = view.page.evaluate(
-                "axe.run().then((result) => result.violations.map((one) => [one.impact, one.id, one.nodes.length, "
-                "one.nodes[0].html.slice(0, 160), one.nodes[0].failureSummary]))"
-            )
-            for minor in (one for one in found if one[0] not in ("serious", "critical")):
-                print("axe:", path.stem, scheme, minor)
-            check(f"axe: {path.stem}, {scheme}", [one for one in found if one[0] in ("serious", "critical")], [])
-            view.close()
-    return None
+def open_all(view):
+    """what is closed at first is audited, too"""
+    if view.page.locator("#graph-canvas").count():
+        view.page.locator("#node-list li").nth(3).click()
+        view.page.locator("#tensors button.open").first.click()
+        view.page.locator("#bytes summary").click()
 
 
 def test_real(browser, path):
@@ -582,21 +494,14 @@ def test_real(browser, path):
         check("real: a click shows a node", chosen(view) is not None)
     check("real: tensors", view.page.locator("#tensors tbody tr:not(.detail)").count(), min(100, len(report["tensors"])))
     check("real: the map covers the file", sum(part["size"] for part in report["map"]), report["bytes"])
-    view.picture("real")
+    view.picture(f"real-{path.stem}")
     view.close()
     test_narrow(browser, path)
 
 
-def write_page(folder, name, report):
-    path = folder / f"{name}.html"
-    path.write_text(assemble_page.assemble(report), encoding="utf-8")
-    return path
-
-
 def main():
-    with tempfile.TemporaryDirectory() as temporary, sync_playwright() as playwright:
+    with tempfile.TemporaryDirectory() as temporary, page_view.chromium() as browser:
         folder = pathlib.Path(temporary)
-        browser = playwright.chromium.launch(executable_path=os.environ.get("CHROMIUM", "/usr/bin/chromium"), args=FLAGS)
         small = write_page(folder, "small", synthetic_report.synthetic(50))
         view = View(browser, small)
         for test in (
@@ -620,13 +525,13 @@ def main():
         test_policy(browser, folder)
         test_bare(browser, folder)
         test_large(browser, folder)
-        real = [] if options.report == "-" else [pathlib.Path(options.report).resolve()]
+        real = [pathlib.Path(path).resolve() for path in options.report if path != "-"]
         for path in real:
             test_real(browser, path)
-        test_axe(browser, [small, folder / "hostile.html", folder / "bare.html", *real])
-        browser.close()
-    print(f"{passed} ok" if failed == 0 else f"{failed} failed, {passed} as expected")
-    return 0 if failed == 0 else 1
+        page_view.audit(browser, small, open_all, ("light", "dark"))
+        for path in [folder / "hostile.html", folder / "bare.html", *real[:1]]:
+            page_view.audit(browser, path, open_all)
+    return page_view.finish()
 
 
 sys.exit(main())

@@ -266,12 +266,20 @@ def memory_plan(nodes):
         steps.append({"node": index, "live": sum(live.values())})
         live = {at: size for at, size in live.items() if last.get(at, -1) > index}
     peak = max(range(len(steps)), key=lambda step: steps[step]["live"])
+    users = {key: [] for key in storages}
+    for index, item in enumerate(nodes):
+        for output in item["outputs"]:
+            if output["storage"] is not None:
+                users[output["storage"]] += [index, last.get(index, index)]
     return {
-        "storages": [{"id": key, "bytes": size} for key, size in sorted(storages.items())],
+        "storages": [
+            {"id": key, "bytes": size, "first": min(users[key]), "last": max(users[key])} for key, size in sorted(storages.items())
+        ],
         "steps": steps,
         "peak": steps[peak]["live"],
         "peak_step": peak,
         "pool": sum(storages.values()),
+        "params": sum(output["bytes"] for item in nodes if item["kind"] == "param" for output in item["outputs"]),
     }
 
 
@@ -343,6 +351,7 @@ def make_report(nodes, heads, tensors, chance):
         ],
         "signatures": [{"key_id": f"{chance.getrandbits(64):016x}", "state": "unchecked"}],
         "notes": ["a section header table was moved to the end of the file"],
+        "problems": [],
         "tensors": tensors,
         "graph": {"nodes": nodes, "heads": heads, "layouts": layouts_of(nodes), "layout_note": None},
         "memory": memory_plan(nodes),
@@ -368,6 +377,7 @@ def hostile(count=120):
         report["library"][field] = evil()
     report["library"].update(compilers=HOSTILE[:], needed=HOSTILE[:])
     report["notes"] = HOSTILE[:]
+    report["problems"] = HOSTILE[:]
     report["signatures"] = [{"key_id": name, "state": "wrong"} for name in HOSTILE]
     report["artifacts"] = [{**report["artifacts"][0], "name": evil(), "kind": "unknown (7)", "codec": evil()} for _ in HOSTILE]
     for key in ("functions", "tensors", "map"):
