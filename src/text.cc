@@ -37,6 +37,18 @@ bool IsControl(std::string_view sequence) {
   return first == 0xC2 && static_cast<unsigned char>(sequence[1]) < 0xA0;  // C1: U+0080 to U+009F
 }
 
+// Marks that turn the order of what follows on a screen (Unicode's Bidi_Control), and separators of lines: they may stand in a
+// name, but no reader of a message sees them.
+bool IsInvisible(std::string_view sequence) {
+  if (sequence == "\xD8\x9C") return true;  // U+061C
+  if (sequence.size() != 3 || sequence[0] != '\xE2') return false;
+  const unsigned char second = static_cast<unsigned char>(sequence[1]);
+  const unsigned char third = static_cast<unsigned char>(sequence[2]);
+  const bool is_general =
+      second == 0x80 && ((third >= 0xA8 && third <= 0xAE) || third == 0x8E || third == 0x8F);  // U+2028 to U+202E
+  return is_general || (second == 0x81 && third >= 0xA6 && third <= 0xA9);                     // U+2066 to U+2069
+}
+
 }  // namespace
 
 void TextPiece::AppendTo(std::string& out) const {
@@ -84,7 +96,7 @@ std::string Printable(std::string_view name) {
   while (!name.empty()) {
     if (out.size() >= kLongest) return out + "...";
     const std::size_t length = Utf8SequenceLength(name);
-    if (length == 0 || IsControl(name.substr(0, length))) {
+    if (length == 0 || IsControl(name.substr(0, length)) || IsInvisible(name.substr(0, length))) {
       const unsigned char byte = static_cast<unsigned char>(name[0]);
       out.append({'\\', 'x', kDigits[byte >> 4], kDigits[byte & 15]});
       name.remove_prefix(1);

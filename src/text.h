@@ -47,8 +47,8 @@ std::string Hex(std::uint64_t value);
 // Lowercase hexadecimal of raw bytes, for digests.
 std::string HexBytes(const std::uint8_t* bytes, std::size_t size);
 
-// A name from an untrusted file, fit for a message or a terminal: control characters and invalid UTF-8 are shown as \xNN, and
-// what is longer than 200 bytes is cut.
+// A name from an untrusted file, fit for a message or a terminal: control characters, marks that turn the order of text, and
+// invalid UTF-8 are shown as \xNN, and what is longer than 200 bytes is cut.
 std::string Printable(std::string_view name);
 
 // Well-formed UTF-8 (RFC 3629), without control characters (C0, DEL, C1).

@@ -195,7 +195,7 @@ Json CompareFacts(const LibraryFacts& a, const LibraryFacts& b) {
   const auto compare = [&](const char* name, const Json& left, const Json& right) {
     if (left != right) facts.push_back({{"name", name}, {"a", left}, {"b", right}});
   };
-  compare("format", FormatName(a.format), FormatName(b.format));
+  compare("format", FormatText(a.format), FormatText(b.format));
   compare("machine", a.machine, b.machine);
   compare("bits", a.bits, b.bits);
   compare("byte_order", a.order == ByteOrder::kBig ? "big" : "little", b.order == ByteOrder::kBig ? "big" : "little");

@@ -83,11 +83,6 @@ Result<Json> DescribeArtifacts(const BundleReader& reader) {
   return artifacts;
 }
 
-std::string_view FormatText(FileFormat format) {
-  if (format == FileFormat::kMachO) return "macho";
-  return format == FileFormat::kPe ? "pe" : "elf";
-}
-
 Json DescribeSections(const BundleReader& reader) {
   if (!reader.has_digests())
     return Json::array({{{"name", kBlobSymbol}, {"payload_offset", 0}, {"bytes", reader.section(0).size()}}});

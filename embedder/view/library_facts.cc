@@ -32,6 +32,11 @@ void SetUnknownSizes(LibraryFacts& facts) {
 
 }  // namespace
 
+std::string_view FormatText(FileFormat format) {
+  if (format == FileFormat::kMachO) return "macho";
+  return format == FileFormat::kPe ? "pe" : "elf";
+}
+
 std::string_view TextAt(ByteView strings, std::uint64_t offset) {
   if (offset >= strings.size()) return {};
   const std::string_view rest = strings.text().substr(offset);

@@ -57,6 +57,9 @@ Result<LibraryFacts> ReadElfFacts(ByteView library);
 Result<LibraryFacts> ReadMachOFacts(ByteView library);
 Result<LibraryFacts> ReadPeFacts(ByteView library);
 
+// "elf", "macho", "pe".
+std::string_view FormatText(FileFormat format);
+
 // Of names and texts in a table of zero-terminated ones; empty where the end is missing.
 std::string_view TextAt(ByteView strings, std::uint64_t offset);
 
