@@ -35,3 +35,4 @@ cd "$work"
 "$tools/venv/bin/python" "$here/make.py" --terminal inspect.txt "pannier inspect model.so --sort size --top 5" "$here/terminal.svg"
 "$tools/venv/bin/python" "$here/make.py" --terminal diff.txt "pannier diff model.so next.so" "$here/diff.svg"
 "$tools/venv/bin/python" "$here/make.py" --report report.html "$here"
+dot -Tsvg "$here/architecture.dot" -o "$here/architecture.svg"  # of tests/walls_test.py --graph
