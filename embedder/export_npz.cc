@@ -22,7 +22,6 @@ constexpr std::uint16_t kVersion64 = 45;
 constexpr std::uint16_t kExtra64 = 1;
 constexpr std::uint16_t kNoDate = 0x0021;         // 1980-01-01: the same params make the same file
 constexpr std::uint32_t kElsewhere = UINT32_MAX;  // the number is in what ZIP64 has for it
-constexpr std::size_t kLocalHeaderSize = 30;
 constexpr std::size_t kSizesExtra = 4 + 16;
 constexpr std::string_view kEnding = ".npy";
 constexpr std::size_t kLongestName = UINT16_MAX - kEnding.size();
