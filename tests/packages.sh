@@ -39,6 +39,7 @@ done
 for file in "$work"/a/made/packages/*.deb; do cmp "$file" "$work/b/deeper/made/packages/$(basename "$file")"; done
 echo "ok: two builds, two folders, the same bytes: the loader, $(cd "$work/a/made/packages" && echo *.deb)"
 
+if [[ $(uname -m) == x86_64 ]]; then python3 "$root/tests/abi_test.py" "$work/a/made/loader/libpannier_loader.so"; fi
 strip -o "$work/stripped.so" "$work/a/made/loader/libpannier_loader.so"
 size=$(stat -c %s "$work/stripped.so")
 needed=$(readelf -dW "$work/stripped.so" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p' | tr '\n' ' ')
