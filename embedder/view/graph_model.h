@@ -64,8 +64,8 @@ struct MemoryPlan {
   std::vector<Storage> storages;    // by id
   std::vector<std::uint64_t> live;  // for each node: bytes of all storages in use when it runs
   std::uint64_t peak = 0;           // of `live`
-  std::uint64_t pool = 0;    // of all storages together: what the executor allocates
-  std::uint64_t params = 0;  // of those that hold parameters: it allocates these, too, unless they are set in place
+  std::uint64_t pool = 0;           // of all storages together: what the executor allocates
+  std::uint64_t params = 0;         // of those that hold parameters: it allocates these, too, unless they are set in place
 };
 
 // Nothing where the graph does not say which storage its entries are in. `is_param`: for each node, is it the name of a tensor?
