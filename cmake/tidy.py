@@ -86,7 +86,7 @@ def main():
     findings = ""
     with tempfile.TemporaryDirectory() as folder, concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         runner = Runner(folder)
-        jobs = [pool.submit(runner.check, is_test, suffix, flags, paths[at : at + MOST_TOGETHER])
+        jobs = [pool.submit(runner.check, is_test, suffix, flags, paths[at : at + step(is_test)])
                 for (is_test, suffix, flags), paths in sources_by_flags(build).items()
                 for at in range(0, len(paths), step(is_test))]
         for job in jobs:
