@@ -68,13 +68,12 @@ class Runner:
             if subprocess.run([compiler, *flags, "-w", "-fsyntax-only", source], capture_output=True, check=False).returncode != 0:
                 half = len(paths) // 2
                 return self.check(is_test, suffix, flags, paths[:half]) + self.check(is_test, suffix, flags, paths[half:])
-        command = ["clang-tidy", "--quiet", f"--config-file={ROOT}/.clang-tidy"]
-        if is_test:
-            command.append("--checks=-clang-analyzer-*")
+        command = ["clang-tidy", "--quiet"]
+        if len(paths) == 1:  # its folder may have settings of its own
+            command += ["-p", str(self.build), *(["--checks=-clang-analyzer-*"] if is_test else []), source]
         else:  # sources that are included are no headers
-            command += [f"--header-filter={HEADERS}", "--checks=-bugprone-suspicious-include,-google-global-names-in-headers"]
-        # One by one as the build has them: told by hand, clang-tidy 14 sees more in macros of others.
-        command += [source, "--", *flags] if len(paths) > 1 else ["-p", str(self.build), source]
+            command += [f"--config-file={ROOT}/.clang-tidy", f"--header-filter={HEADERS}",
+                        "--checks=-bugprone-suspicious-include,-google-global-names-in-headers", source, "--", *flags]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode == 0 and not done.stdout.strip():
             return ""
