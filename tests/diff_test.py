@@ -150,9 +150,7 @@ def test_code(bundles, compiler):
         source = SOURCE.replace("BODY", body)
         done = subprocess.run([compiler, "-O2", "-fno-ipa-ra", "-fPIC", "-shared", "-fvisibility=hidden", "-nostdlib", "-x", "c", "-", "-o", host],
                               input=source, text=True, capture_output=True, check=False)
-        if done.returncode != 0:
-            print(f"skipped: {compiler}: {done.stderr.strip()[:200]}")
-            return
+        assert done.returncode == 0, f"{compiler}: {done.stderr.strip()[:200]}"
         hosts.append(host)
     a, b = (bundles.make(host=host, artifacts=[("x", b"1")]) for host in hosts)
     functions = bundles.diff(a, b, differ=True)["library"]["functions"]
@@ -178,7 +176,7 @@ def main():
             check("another machine's code", report["library"]["functions"]["equal"], 0)
             check("the same graph", report["graph"], None)
         run(pannier, "diff", made[0], mlp / "graph.json", status=2)
-    assert checks > 50, checks
+    assert checks >= 58, checks
     print(f"{checks} checks: ok")
 
 
