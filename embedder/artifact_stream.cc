@@ -3,7 +3,6 @@
 
 #include <algorithm>
 
-#include "src/format.h"
 #include "src/parallel.h"
 #include "src/params_walk.h"
 #include "src/sha256.h"
@@ -24,7 +23,7 @@ Status ContentStream::Run(const ChunkedContent& content, const std::function<Sta
     PANNIER_TRY(const ByteView stored, content.Stored(0));
     released_.Read(stored);
     effort_.Advance(window_.size());
-    return sink(ByteView(window_.data(), window_.size()));
+    return sink(View(window_));
   }
   const std::uint64_t chunk_size = content.chunk_bytes(0);
   const std::uint64_t step = std::max<std::uint64_t>(kWindowBytes / chunk_size, 1);
@@ -39,7 +38,7 @@ Status ContentStream::Run(const ChunkedContent& content, const std::function<Sta
       return {};
     }));
     effort_.Advance(window_.size());
-    PANNIER_CHECK_OK(sink(ByteView(window_.data(), window_.size())));
+    PANNIER_CHECK_OK(sink(View(window_)));
   }
   return {};
 }
@@ -63,7 +62,7 @@ Status StreamArtifact(const MappedFile& file, const BundleReader& reader, const 
     } else {
       PANNIER_TRY(const TensorReader tensors, reader.Tensors(artifact));
       PANNIER_CHECK_OK(WalkParams(tensors, emit, [&](std::uint32_t i, const ChunkedContent& content) {
-        return stream.Run(content, emit).WithContext(StrCat("tensor \"", Printable(ToText(tensors[i].name())), "\""));
+        return stream.Run(content, emit).WithContext(Named(tensors[i]));
       }));
     }
     if (total != artifact.size()) return Malformed(StrCat("size: found ", total, ", expected ", artifact.size()));
@@ -72,7 +71,7 @@ Status StreamArtifact(const MappedFile& file, const BundleReader& reader, const 
     if (found == ToDigest(*artifact.sha256())) return {};
     return {ErrorCode::kDigestMismatch, StrCat("sha-256: found ", found.Hex(), ", expected ", ToDigest(*artifact.sha256()).Hex())};
   };
-  return run().WithContext(StrCat("artifact \"", Printable(ToText(artifact.name())), "\""));
+  return run().WithContext(Named(artifact));
 }
 
 }  // namespace pannier

@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <cstring>
 
-#include "src/format.h"
 #include "src/parallel.h"
 #include "src/sha256.h"
 #include "src/text.h"
@@ -25,8 +24,6 @@ struct Window {
     if (begin < end) std::memcpy(out + (begin - offset), bytes.data() + (begin - at), static_cast<std::size_t>(end - begin));
   }
 };
-
-ByteView View(const std::vector<std::uint8_t>& bytes) { return {bytes.data(), bytes.size()}; }
 
 }  // namespace
 

@@ -2,8 +2,6 @@
 #ifndef PANNIER_EMBEDDER_BYTE_STATISTICS_H_
 #define PANNIER_EMBEDDER_BYTE_STATISTICS_H_
 
-#include <cstddef>
-
 #include "src/bytes.h"
 
 namespace pannier {

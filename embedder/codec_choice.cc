@@ -78,7 +78,7 @@ bool RepeatsButForSigns(ByteView sample, std::size_t width) {
   constexpr std::size_t kLooked = 64 << 10;
   std::vector<std::uint8_t> lowest;
   for (std::size_t at = 0; at + width <= std::min(sample.size(), kLooked); at += width) lowest.push_back(sample.data()[at]);
-  return RepeatedShare(ByteView(lowest.data(), lowest.size())) >= kWorthASearch;
+  return RepeatedShare(View(lowest)) >= kWorthASearch;
 }
 
 // What the samples take under the plan.

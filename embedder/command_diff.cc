@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "embedder/command_output.h"
 #include "embedder/commands.h"
 #include "embedder/opened_bundle.h"
 #include "embedder/styled_text.h"
@@ -21,25 +22,13 @@ using Json = nlohmann::json;
 
 constexpr std::size_t kMostLines = 100;  // of each list
 
-std::string Text(const Json& value) {
-  if (value.is_string()) return Printable(value.get_ref<const std::string&>());
-  if (value.is_null()) return "none";
-  if (value.is_number_float()) return fmt::format("{:.6g}", value.get<double>());
-  if (!value.is_array()) return value.dump();
-  std::string list;
-  for (const Json& item : value) list += (list.empty() ? "" : ", ") + Text(item);
-  return list.empty() ? "none" : list;
-}
-
-std::string Size(const Json& bytes) { return bytes.is_null() ? "none" : HumanSize(bytes.get<std::uint64_t>()); }
-
 class Printer {
  public:
   Printer(const Json& json, const Display& display) : json_(json), display_(display) {}
 
   void Print() const {
-    Minus(StrCat(Text(json_["a"]["bundle"]), ", ", Size(json_["a"]["bytes"])));
-    Plus(StrCat(Text(json_["b"]["bundle"]), ", ", Size(json_["b"]["bytes"])));
+    Minus(StrCat(ShownText(json_["a"]["bundle"]), ", ", ShownSize(json_["a"]["bytes"])));
+    Plus(StrCat(ShownText(json_["b"]["bundle"]), ", ", ShownSize(json_["b"]["bytes"])));
     PrintLibrary();
     PrintGraph();
     PrintParams();
@@ -71,16 +60,18 @@ class Printer {
     Heading(StrCat("Host: ", functions["changed"].size(), " functions changed, ", functions["added"].size(), " added, ",
                    functions["removed"].size(), " removed, ", functions["equal"].get<std::uint64_t>(), " equal, ",
                    functions["moved"].get<std::uint64_t>(), " equal but for addresses"));
-    Each(library["facts"],
-         [](const Json& fact) { Change(StrCat(Text(fact["name"]), ": ", Text(fact["a"]), " -> ", Text(fact["b"]))); });
-    Each(functions["removed"], [&](const Json& one) { Minus(StrCat(Text(one["name"]), ", ", Size(one["bytes"]))); });
-    Each(functions["added"], [&](const Json& one) { Plus(StrCat(Text(one["name"]), ", ", Size(one["bytes"]))); });
+    Each(library["facts"], [](const Json& fact) {
+      Change(StrCat(ShownText(fact["name"]), ": ", ShownText(fact["a"]), " -> ", ShownText(fact["b"])));
+    });
+    Each(functions["removed"], [&](const Json& one) { Minus(StrCat(ShownText(one["name"]), ", ", ShownSize(one["bytes"]))); });
+    Each(functions["added"], [&](const Json& one) { Plus(StrCat(ShownText(one["name"]), ", ", ShownSize(one["bytes"]))); });
     Each(functions["changed"], [](const Json& one) {
-      Change(StrCat(Text(one["name"]), ": ", Size(one["a_bytes"]),
-                    one["a_bytes"] == one["b_bytes"] ? "" : " -> " + Size(one["b_bytes"])));
+      Change(StrCat(ShownText(one["name"]), ": ", ShownSize(one["a_bytes"]),
+                    one["a_bytes"] == one["b_bytes"] ? "" : " -> " + ShownSize(one["b_bytes"])));
     });
     Each(library["sections"], [](const Json& section) {
-      Change(StrCat("section ", Text(section["name"]), ": ", Size(section["a_bytes"]), " -> ", Size(section["b_bytes"])));
+      Change(StrCat("section ", ShownText(section["name"]), ": ", ShownSize(section["a_bytes"]), " -> ",
+                    ShownSize(section["b_bytes"])));
     });
   }
 
@@ -88,18 +79,18 @@ class Printer {
     const Json& graph = json_["graph"];
     if (graph.is_null()) return;
     if (graph.contains("note")) {
-      Heading(StrCat("Graph: differs, cannot be compared by nodes: ", Text(graph["note"])));
+      Heading(StrCat("Graph: differs, cannot be compared by nodes: ", ShownText(graph["note"])));
       return;
     }
     Heading(StrCat("Graph: ", graph["changed"].size(), " nodes changed, ", graph["added"].size(), " added, ",
                    graph["removed"].size(), " removed, ", graph["equal"].get<std::uint64_t>(), " equal",
                    graph["heads_changed"].get<bool>() ? "; other results" : ""));
-    Each(graph["removed"], [&](const Json& node) { Minus(Text(node["name"])); });
-    Each(graph["added"], [&](const Json& node) { Plus(Text(node["name"])); });
+    Each(graph["removed"], [&](const Json& node) { Minus(ShownText(node["name"])); });
+    Each(graph["added"], [&](const Json& node) { Plus(ShownText(node["name"])); });
     Each(graph["changed"], [](const Json& node) {
-      Change(Text(node["name"]));
+      Change(ShownText(node["name"]));
       for (const Json& change : node["changes"])
-        fmt::print("    {}: {} -> {}\n", Text(change["what"]), Text(change["a"]), Text(change["b"]));
+        fmt::print("    {}: {} -> {}\n", ShownText(change["what"]), ShownText(change["a"]), ShownText(change["b"]));
     });
     if (graph["storage_changed"] != 0)
       fmt::print("  {} nodes have other storages\n", graph["storage_changed"].get<std::uint64_t>());
@@ -113,34 +104,35 @@ class Printer {
     Each(params["removed"], [&](const Json& tensor) { Minus(TensorText(tensor)); });
     Each(params["added"], [&](const Json& tensor) { Plus(TensorText(tensor) + SameText(tensor)); });
     Each(params["changed"],
-         [](const Json& tensor) { Change(StrCat(Text(tensor["name"]), ": ", ValueText(tensor), SameText(tensor))); });
+         [](const Json& tensor) { Change(StrCat(ShownText(tensor["name"]), ": ", ValueText(tensor), SameText(tensor))); });
     Each(params["recoded"], [](const Json& tensor) {
-      Change(StrCat(Text(tensor["name"]), ": codec ", Text(tensor["a_codec"]), " -> ", Text(tensor["b_codec"])));
+      Change(StrCat(ShownText(tensor["name"]), ": codec ", ShownText(tensor["a_codec"]), " -> ", ShownText(tensor["b_codec"])));
     });
   }
 
   static std::string TensorText(const Json& tensor) {
-    return StrCat(Text(tensor["name"]), ": ", Text(tensor["dtype"]), " (", Text(tensor["shape"]), "), ", Size(tensor["bytes"]));
+    return StrCat(ShownText(tensor["name"]), ": ", ShownText(tensor["dtype"]), " (", ShownText(tensor["shape"]), "), ",
+                  ShownSize(tensor["bytes"]));
   }
   static std::string SameText(const Json& tensor) {
-    return tensor["same_as"].is_null() ? "" : StrCat("; the values that ", Text(tensor["same_as"]), " had");
+    return tensor["same_as"].is_null() ? "" : StrCat("; the values that ", ShownText(tensor["same_as"]), " had");
   }
   static std::string ValueText(const Json& tensor) {
     if (tensor.contains("a_shape")) {
-      return StrCat(Text(tensor["a_dtype"]), " (", Text(tensor["a_shape"]), ") -> ", Text(tensor["b_dtype"]), " (",
-                    Text(tensor["b_shape"]), ")");
+      return StrCat(ShownText(tensor["a_dtype"]), " (", ShownText(tensor["a_shape"]), ") -> ", ShownText(tensor["b_dtype"]), " (",
+                    ShownText(tensor["b_shape"]), ")");
     }
-    return StrCat(Text(tensor["differing"]), " of ", Text(tensor["elements"]), " values differ",
+    return StrCat(ShownText(tensor["differing"]), " of ", ShownText(tensor["elements"]), " values differ",
                   tensor["greatest"].is_null()
                       ? ""
-                      : StrCat(", by at most ", Text(tensor["greatest"]), ", on average ", Text(tensor["mean"])));
+                      : StrCat(", by at most ", ShownText(tensor["greatest"]), ", on average ", ShownText(tensor["mean"])));
   }
 
   void PrintArtifacts() const {
     if (json_["artifacts"].empty()) return;
     Heading("Artifacts with other bytes");
     Each(json_["artifacts"], [](const Json& artifact) {
-      Change(StrCat(Text(artifact["name"]), ": ", Size(artifact["a_bytes"]), " -> ", Size(artifact["b_bytes"])));
+      Change(StrCat(ShownText(artifact["name"]), ": ", ShownSize(artifact["a_bytes"]), " -> ", ShownSize(artifact["b_bytes"])));
     });
   }
 
@@ -148,8 +140,8 @@ class Printer {
     const Json& signatures = json_["signatures"];
     if (signatures["added"].empty() && signatures["removed"].empty()) return;
     Heading("Signatures");
-    for (const Json& signer : signatures["removed"]) Minus("key " + Text(signer));
-    for (const Json& signer : signatures["added"]) Plus("key " + Text(signer));
+    for (const Json& signer : signatures["removed"]) Minus("key " + ShownText(signer));
+    for (const Json& signer : signatures["added"]) Plus("key " + ShownText(signer));
   }
 
   const Json& json_;
@@ -171,12 +163,13 @@ Result<int> RunDiff(const DiffCommand& command, const OutputStyle& style) {
     Json shown = json;
     MakePrintable(shown);
     const auto name = [](const std::string& path) { return Utf8Name(Utf8Path(path).filename()); };
-    PANNIER_CHECK_OK(WritePage(MakePage(kDiffPage, StrCat(name(command.a), " -> ", name(command.b)), shown), command.html));
+    const std::string page = MakePage(kDiffPage, StrCat(name(command.a), " -> ", name(command.b)), shown);
+    PANNIER_CHECK_OK(WriteOutput(View(page), command.html));
   }
   if (command.html == "-") {
     // The page was written there.
   } else if (style.json) {
-    fmt::print("{}\n", json.dump(2, ' ', false, Json::error_handler_t::replace));
+    PrintJson(json);
   } else if (!style.quiet) {
     Printer(json, Display::OfStdout(command.color)).Print();
   }

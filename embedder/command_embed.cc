@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "embedder/command_output.h"
 #include "embedder/commands.h"
 #include "embedder/restore.h"
 #include "embedder/system.h"
@@ -121,8 +122,7 @@ Result<int> RunEmbed(const EmbedCommand& command, const OutputStyle& style) {
   }();
   if (!summary.ok()) return summary.TakeStatus();
   if (style.json) {
-    fmt::print("{}\n",
-               ToJson(target, *summary, command.options.dry_run).dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
+    PrintJson(ToJson(target, *summary, command.options.dry_run));
   } else if (!style.quiet) {
     PrintSummary(target, *summary, command.options.dry_run);
   }
@@ -135,7 +135,7 @@ Result<int> RunRestore(const std::string& bundle, const std::string& output, con
   PANNIER_CHECK_OK(Restore(bundle, target, arch, {1, &progress}));
   progress.Clear();
   if (style.json) {
-    fmt::print("{}\n", nlohmann::json{{"restored", target}}.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
+    PrintJson({{"restored", target}});
   } else if (!style.quiet) {
     fmt::print("{}: restored to the host as it was\n", Printable(target));
   }

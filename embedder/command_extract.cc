@@ -3,12 +3,14 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <functional>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <set>
 #include <vector>
 
 #include "embedder/artifact_stream.h"
+#include "embedder/command_output.h"
 #include "embedder/commands.h"
 #include "embedder/export_npz.h"
 #include "embedder/export_safetensors.h"
@@ -34,17 +36,6 @@ std::string FileName(const ExtractCommand& command, std::string_view artifact) {
   if (artifact == kGraphArtifact) return stem + ".json";
   if (artifact == kParamsArtifact) return StrCat(stem, Ending(command.as));
   return std::string(artifact);
-}
-
-Status ExtractToFile(const OpenedBundle& bundle, const format::Artifact& artifact, const std::string& path, const Effort& effort) {
-  PANNIER_TRY(OutputFile out, OutputFile::Create(path, nullptr).WithContext(Printable(path)));
-  std::uint64_t at = 0;
-  PANNIER_CHECK_OK(StreamArtifact(bundle.file, bundle.reader, artifact, effort, [&](ByteView bytes) {
-    const std::uint64_t begin = at;
-    at += bytes.size();
-    return out.WriteAt(begin, bytes).WithContext(Printable(path));
-  }));
-  return out.Commit().WithContext(Printable(path));
 }
 
 // Params in another format than TVM's; neither, where nothing is to be converted.
@@ -77,14 +68,23 @@ Result<ConvertedParams> Convert(ParamsFormat format, const BundleReader& reader,
   return converted;
 }
 
-Status ConvertToFile(const OpenedBundle& bundle, const ConvertedParams& converted, const std::string& path, const Effort& effort) {
-  PANNIER_TRY(OutputFile out, OutputFile::Create(path, nullptr).WithContext(Printable(path)));
+// As TVM has it, or converted to what can be written in order.
+Status WriteInOrder(const OpenedBundle& bundle, const ConvertedParams& converted, std::uint32_t i, const Effort& effort,
+                    const std::function<Status(ByteView)>& sink) {
+  if (!converted.Is(i)) return StreamArtifact(bundle.file, bundle.reader, bundle.reader.artifact(i), effort, sink);
   ContentStream stream(bundle.file, bundle.reader.has_digests(), effort);
-  if (converted.npz) {
+  return converted.safetensors->Write(stream, sink);
+}
+
+Status WriteToFile(const OpenedBundle& bundle, const ConvertedParams& converted, std::uint32_t i, const Effort& effort,
+                   const std::string& path) {
+  PANNIER_TRY(OutputFile out, OutputFile::Create(path, nullptr).WithContext(Printable(path)));
+  if (converted.Is(i) && converted.npz) {
+    ContentStream stream(bundle.file, bundle.reader.has_digests(), effort);
     PANNIER_CHECK_OK(converted.npz->Write(stream, out));
   } else {
     std::uint64_t at = 0;
-    PANNIER_CHECK_OK(converted.safetensors->Write(stream, [&](ByteView bytes) {
+    PANNIER_CHECK_OK(WriteInOrder(bundle, converted, i, effort, [&](ByteView bytes) {
       const std::uint64_t begin = at;
       at += bytes.size();
       return out.WriteAt(begin, bytes).WithContext(Printable(path));
@@ -113,10 +113,24 @@ Result<std::vector<std::uint32_t>> SelectArtifacts(const ExtractCommand& command
   for (std::uint32_t i = 0; command.names.empty() && i < reader.artifact_count(); ++i) selected.push_back(i);
   for (const std::uint32_t i : selected) {
     const format::Artifact& artifact = reader.artifact(i);
-    PANNIER_CHECK_OK(
-        BundleReader::CheckKind(artifact).WithContext(StrCat("artifact \"", Printable(ToText(artifact.name())), "\"")));
+    PANNIER_CHECK_OK(BundleReader::CheckKind(artifact).WithContext(Named(artifact)));
   }
   return selected;
+}
+
+// One for each artifact, fit to be a file's, and no two the same.
+Result<std::vector<std::string>> FileNames(const ExtractCommand& command, const BundleReader& reader,
+                                           const std::vector<std::uint32_t>& selected) {
+  std::vector<std::string> names;
+  std::set<std::string> different;
+  for (const std::uint32_t i : selected) {
+    const std::string name = FileName(command, ToText(reader.artifact(i).name()));
+    PANNIER_CHECK_OK(CheckFileName(name));
+    if (!different.insert(name).second)
+      return {ErrorCode::kInvalidArgument, StrCat("two artifacts would become ", Printable(name), "; extract them one by one")};
+    names.push_back(name);
+  }
+  return names;
 }
 
 }  // namespace
@@ -137,33 +151,22 @@ Result<int> RunExtract(const ExtractCommand& command, const OutputStyle& style) 
       return {ErrorCode::kInvalidArgument, StrCat("`-o -` takes one artifact: found ", selected.size(), "; name the one to write")};
     if (converted.npz)
       return {ErrorCode::kInvalidArgument, "`-o -` with --as npz: found stdout, expected a folder: npz is not written in order"};
-    ContentStream stream(bundle.file, bundle.reader.has_digests(), effort);
-    Status status = converted.safetensors ? converted.safetensors->Write(stream, &WriteToStdout)
-                                          : StreamArtifact(bundle.file, bundle.reader, bundle.reader.artifact(selected.front()),
-                                                           effort, &WriteToStdout);
-    PANNIER_CHECK_OK(std::move(status).WithContext(Printable(command.bundle)));
+    PANNIER_CHECK_OK(
+        WriteInOrder(bundle, converted, selected.front(), effort, &WriteToStdout).WithContext(Printable(command.bundle)));
     return kExitDone;
   }
-  std::set<std::string> file_names;
-  for (const std::uint32_t i : selected) {
-    const std::string name = FileName(command, ToText(bundle.reader.artifact(i).name()));
-    PANNIER_CHECK_OK(CheckFileName(name).WithContext(Printable(command.bundle)));
-    if (!file_names.insert(name).second) {
-      return {ErrorCode::kInvalidArgument,
-              StrCat(Printable(command.bundle), ": two artifacts would become ", Printable(name), "; extract them one by one")};
-    }
-  }
+  PANNIER_TRY(const std::vector<std::string> names,
+              FileNames(command, bundle.reader, selected).WithContext(Printable(command.bundle)));
   std::error_code error;
   std::filesystem::create_directories(Utf8Path(command.output), error);
   if (error) return {ErrorCode::kIo, StrCat(Printable(command.output), ": cannot make the folder: ", error.message())};
   nlohmann::json files = nlohmann::json::array();
-  for (const std::uint32_t i : selected) {
-    const format::Artifact& artifact = bundle.reader.artifact(i);
-    const std::string path = Utf8Name(Utf8Path(command.output) / Utf8Path(FileName(command, ToText(artifact.name()))));
-    const bool is_converted = converted.Is(i);
+  for (std::size_t n = 0; n < selected.size(); ++n) {
+    const format::Artifact& artifact = bundle.reader.artifact(selected[n]);
+    const std::string path = Utf8Name(Utf8Path(command.output) / Utf8Path(names[n]));
+    PANNIER_CHECK_OK(WriteToFile(bundle, converted, selected[n], effort, path).WithContext(Printable(command.bundle)));
+    const bool is_converted = converted.Is(selected[n]);
     const std::uint64_t size = is_converted ? converted.size() : artifact.size();
-    PANNIER_CHECK_OK((is_converted ? ConvertToFile(bundle, converted, path, effort) : ExtractToFile(bundle, artifact, path, effort))
-                         .WithContext(Printable(command.bundle)));
     if (style.json) {
       files.push_back({{"artifact", ToText(artifact.name())},
                        {"file", path},
@@ -175,8 +178,7 @@ Result<int> RunExtract(const ExtractCommand& command, const OutputStyle& style) 
       fmt::print("{}: {}\n", Printable(path), HumanSize(size));
     }
   }
-  if (style.json)
-    fmt::print("{}\n", nlohmann::json{{"files", files}}.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
+  if (style.json) PrintJson({{"files", files}});
   return kExitDone;
 }
 

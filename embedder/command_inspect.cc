@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <map>
 #include <nlohmann/json.hpp>
-#include <utility>
 
+#include "embedder/command_output.h"
 #include "embedder/commands.h"
 #include "embedder/opened_bundle.h"
 #include "embedder/read_keys.h"
@@ -26,11 +26,7 @@ struct MostRows {
 };
 constexpr MostRows kMostOnTerminal = {10, 50};
 
-std::string Text(const Json& value) { return value.is_null() ? "none" : Printable(value.get_ref<const std::string&>()); }
-
 std::uint64_t Number(const Json& value) { return value.get<std::uint64_t>(); }
-
-std::string Size(const Json& value) { return HumanSize(Number(value)); }
 
 double RatioOf(const Json& entry) {
   return Number(entry["bytes"]) == 0
@@ -44,12 +40,6 @@ std::string Shape(const Json& shape) {
   std::string text;
   for (const Json& dimension : shape) text += StrCat(text.empty() ? "" : ", ", dimension.get<std::int64_t>());
   return "(" + text + ")";
-}
-
-std::string List(const Json& texts) {
-  std::string list;
-  for (const Json& text : texts) list += (list.empty() ? "" : ", ") + Text(text);
-  return list;
 }
 
 // Names of other tensors are left out, of every artifact; the rest in order.
@@ -110,62 +100,54 @@ class Printer {
   void PrintTitle() const {
     const std::string sizes =
         has_digests()
-            ? StrCat("host ", Size(json_["host_bytes"]), ", payload ", Size(json_["payload_bytes"]), " at ",
+            ? StrCat("host ", ShownSize(json_["host_bytes"]), ", payload ", ShownSize(json_["payload_bytes"]), " at ",
                      Hex(Number(json_["payload_offset"])), json_["mapped"].get<bool>() ? ", mapped" : ", in the file only")
-            : StrCat("TVM's blob of modules, ", Size(json_["payload_bytes"]), " at ", Hex(Number(json_["payload_offset"])));
-    fmt::print("{}: {} ({})\n", display_.Styled(TextStyle::kHeading, Text(json_["bundle"])), Size(json_["bytes"]), sizes);
+            : StrCat("TVM's blob of modules, ", ShownSize(json_["payload_bytes"]), " at ", Hex(Number(json_["payload_offset"])));
+    fmt::print("{}: {} ({})\n", display_.Styled(TextStyle::kHeading, ShownText(json_["bundle"])), ShownSize(json_["bytes"]), sizes);
   }
 
   void PrintLibrary() const {
     const Json& library = json_["library"];
-    const std::string format = Text(library["format"]);
+    const std::string format = ShownText(library["format"]);
     const std::string_view format_name = format == "macho" ? "Mach-O" : (format == "pe" ? "PE" : "ELF");
-    Line("library", StrCat(format_name, ", ", Text(library["machine"]), ", ", Number(library["bits"]), " bits, ",
-                           Text(library["byte_order"]), "-endian"));
-    if (!library["name"].is_null()) Line("name", Text(library["name"]));
-    Line("build id", Text(library["build_id"]));
-    if (!library["linker"].is_null()) Line("linker", Text(library["linker"]));
-    if (!library["compilers"].empty()) Line("compiler", List(library["compilers"]));
-    if (!library["needed"].empty()) Line("needs", List(library["needed"]));
+    Line("library", StrCat(format_name, ", ", ShownText(library["machine"]), ", ", Number(library["bits"]), " bits, ",
+                           ShownText(library["byte_order"]), "-endian"));
+    if (!library["name"].is_null()) Line("name", ShownText(library["name"]));
+    Line("build id", ShownText(library["build_id"]));
+    if (!library["linker"].is_null()) Line("linker", ShownText(library["linker"]));
+    if (!library["compilers"].empty()) Line("compiler", ShownText(library["compilers"]));
+    if (!library["needed"].empty()) Line("needs", ShownText(library["needed"]));
     Line("functions", StrCat(Number(library["function_count"]), ", exported ", Number(library["exported_count"])));
     const Json& changes = json_["changes"];
-    if (!changes.is_null()) Line("changed", ChangeText(changes));
-  }
-
-  static std::string ChangeText(const Json& changes) {
-    std::map<std::string, std::uint64_t> places;
-    for (const Json& edit : changes["edits"]) places[Text(edit["place"])] += Number(edit["bytes"]);
-    std::string text = StrCat(Number(changes["bytes_changed"]), " bytes of the host");
-    const char* separator = ": ";
-    for (const auto& [place, bytes] : places) text += StrCat(std::exchange(separator, ", "), bytes, " in ", place);
-    separator = "; anew: ";
-    for (const Json& part : changes["added"]) text += StrCat(std::exchange(separator, ", "), Text(part["name"]));
-    return text;
+    if (changes.is_null()) return;
+    std::string names;
+    for (const Json& part : changes["added"]) names += (names.empty() ? "" : ", ") + ShownText(part["name"]);
+    Line("changed", StrCat(ChangesText(changes), names.empty() ? "" : "; anew: ", names));
   }
 
   void PrintPayload() const {
-    Line("made by",
-         has_digests() ? StrCat(Text(json_["producer"]), ", format ", Text(json_["format_version"])) : Text(json_["producer"]));
+    Line("made by", has_digests() ? StrCat(ShownText(json_["producer"]), ", format ", ShownText(json_["format_version"]))
+                                  : ShownText(json_["producer"]));
     if (!has_digests()) {
       Line("digests", "no digests");
       return;
     }
-    Line("file digest", Text(json_["file_digest"]));
-    Line("image digest", Text(json_["image_digest"]));
-    Line("host sha-256", Text(json_["host_sha256"]));
+    Line("file digest", ShownText(json_["file_digest"]));
+    Line("image digest", ShownText(json_["image_digest"]));
+    Line("host sha-256", ShownText(json_["host_sha256"]));
   }
 
   void PrintSignatures() const {
     if (json_.contains("signature_error")) {
-      Line("signatures", Text(json_["signature_error"]), TextStyle::kBad);
+      Line("signatures", ShownText(json_["signature_error"]), TextStyle::kBad);
       return;
     }
     if (json_["signatures"].empty() && has_digests()) Line("signatures", "not signed");
     for (const Json& signature : json_["signatures"]) {
-      const std::string state = Text(signature["state"]);
+      const std::string state = ShownText(signature["state"]);
       const TextStyle style = state == "right" ? TextStyle::kGood : (state == "wrong" ? TextStyle::kBad : TextStyle::kPlain);
-      Line("signatures", StrCat("signed by key ", Text(signature["key_id"]), ", ", state == "unchecked" ? "not checked" : state),
-           style);
+      Line("signatures",
+           StrCat("signed by key ", ShownText(signature["key_id"]), ", ", state == "unchecked" ? "not checked" : state), style);
     }
   }
 
@@ -201,7 +183,7 @@ class Printer {
     fmt::print("\n");
     Table table({{"EXPORTED FUNCTION"}, {"SIZE", Table::Side::kRight}, {"ADDRESS", Table::Side::kRight}});
     PrintRows(table, exported, most_.functions, "functions", [](Table& rows, const Json& function) {
-      rows.Add({Text(function["name"]), Size(function["bytes"]), Hex(Number(function["address"]))});
+      rows.Add({ShownText(function["name"]), ShownSize(function["bytes"]), Hex(Number(function["address"]))});
     });
   }
 
@@ -215,11 +197,12 @@ class Printer {
                  {"SECTION"},
                  {"SHA-256"}});
     for (const Json& artifact : json_["artifacts"]) {
-      const std::string kind = Text(artifact["kind"]);
+      const std::string kind = ShownText(artifact["kind"]);
       const std::string codec =
-          artifact.contains("codec") ? Text(artifact["codec"]) : (kind == "params" ? "by tensor" : "kind " + kind);
-      table.Add({Text(artifact["name"]), Size(artifact["bytes"]), Size(artifact["stored_bytes"]), Ratio(artifact), codec,
-                 Text(artifact["section"]), artifact["sha256"].is_null() ? "not known" : Text(artifact["sha256"]).substr(0, 16)});
+          artifact.contains("codec") ? ShownText(artifact["codec"]) : (kind == "params" ? "by tensor" : "kind " + kind);
+      table.Add({ShownText(artifact["name"]), ShownSize(artifact["bytes"]), ShownSize(artifact["stored_bytes"]), Ratio(artifact),
+                 codec, ShownText(artifact["section"]),
+                 artifact["sha256"].is_null() ? "not known" : ShownText(artifact["sha256"]).substr(0, 16)});
     }
     fmt::print("{}", table.Text(display_, 0));
   }
@@ -236,8 +219,8 @@ class Printer {
                  {"RATIO", Table::Side::kRight},
                  {"CODEC"}});
     PrintRows(table, tensors, most_.tensors, "tensors", [](Table& rows, const Json& tensor) {
-      rows.Add({Text(tensor["name"]), Text(tensor["dtype"]), Shape(tensor["shape"]), Size(tensor["bytes"]),
-                Size(tensor["stored_bytes"]), Ratio(tensor), Text(tensor["codec"])});
+      rows.Add({ShownText(tensor["name"]), ShownText(tensor["dtype"]), Shape(tensor["shape"]), ShownSize(tensor["bytes"]),
+                ShownSize(tensor["stored_bytes"]), Ratio(tensor), ShownText(tensor["codec"])});
     });
   }
 
@@ -249,7 +232,7 @@ class Printer {
     };
     std::map<std::string, Sum> sums;
     for (const Json& tensor : tensors) {
-      Sum& sum = sums[Text(tensor["dtype"])];
+      Sum& sum = sums[ShownText(tensor["dtype"])];
       ++sum.count;
       sum.bytes += Number(tensor["bytes"]);
       sum.stored += Number(tensor["stored_bytes"]);
@@ -285,7 +268,7 @@ Result<int> RunInspect(const InspectCommand& command, const OutputStyle& style) 
   PANNIER_TRY(Json json, describe());
   SelectTensors(command, json["artifacts"]);
   if (style.json) {
-    fmt::print("{}\n", json.dump(2, ' ', false, Json::error_handler_t::replace));
+    PrintJson(json);
     return kExitDone;
   }
   const Display display = Display::OfStdout(command.color);

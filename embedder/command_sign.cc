@@ -5,9 +5,9 @@
 #include <nlohmann/json.hpp>
 #include <system_error>
 
+#include "embedder/command_output.h"
 #include "embedder/commands.h"
 #include "embedder/opened_bundle.h"
-#include "embedder/output_file.h"
 #include "embedder/sign.h"
 #include "embedder/small_file.h"
 #include "embedder/system.h"
@@ -24,8 +24,7 @@ const std::string& Target(const std::string& bundle, const std::string& output) 
 
 void Print(const std::string& target, const char* done, const OutputStyle& style) {
   if (style.json) {
-    fmt::print("{}\n",
-               nlohmann::json{{"bundle", target}, {"done", done}}.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
+    PrintJson({{"bundle", target}, {"done", done}});
   } else if (!style.quiet) {
     fmt::print("{}: {}\n", Printable(target), done);
   }
@@ -41,20 +40,10 @@ Result<int> RunSignDetached(const SignCommand& command, const OutputStyle& style
   Progress progress(!style.quiet && !style.json);
   PANNIER_TRY(const std::string signature, SignDetached(command.bundle, command.key, {command.threads, &progress}));
   progress.Clear();
-  const ByteView bytes(signature.data(), signature.size());
-  if (target == "-") {
-    PANNIER_CHECK_OK(WriteToStdout(bytes));
-    return kExitDone;
-  }
-  const auto write = [&]() -> Status {
-    PANNIER_TRY(OutputFile out, OutputFile::Create(target, nullptr));
-    PANNIER_CHECK_OK(out.WriteAt(0, bytes));
-    return out.Commit();
-  };
-  PANNIER_CHECK_OK(write().WithContext(Printable(target)));
+  PANNIER_CHECK_OK(WriteOutput(View(signature), target));
+  if (target == "-") return kExitDone;
   if (style.json) {
-    fmt::print("{}\n", nlohmann::json{{"bundle", command.bundle}, {"signature", target}, {"done", "signed"}}.dump(
-                           2, ' ', false, nlohmann::json::error_handler_t::replace));
+    PrintJson({{"bundle", command.bundle}, {"signature", target}, {"done", "signed"}});
   } else if (!style.quiet) {
     fmt::print("{}: signed, in {}\n", Printable(command.bundle), Printable(target));
   }
@@ -70,7 +59,7 @@ Result<std::string> WhatToPrint(const DigestCommand& command) {
     return EnvelopeOf(statement, signatures);
   }
   const std::string bytes = SignedBytes(kStatementType, statement);
-  return command.sha256 ? Sha256Of(ByteView(bytes.data(), bytes.size())).Hex() + "\n" : bytes;
+  return command.sha256 ? Sha256Of(View(bytes)).Hex() + "\n" : bytes;
 }
 
 }  // namespace
@@ -91,9 +80,9 @@ Result<int> RunSign(const SignCommand& command, const OutputStyle& style) {
   return kExitDone;
 }
 
-Result<int> RunDigest(const DigestCommand& command, const OutputStyle& /*style*/) {
+Result<int> RunDigest(const DigestCommand& command) {
   PANNIER_TRY(const std::string text, WhatToPrint(command).WithContext(Printable(command.bundle)));
-  PANNIER_CHECK_OK(WriteToStdout(ByteView(text.data(), text.size())));
+  PANNIER_CHECK_OK(WriteToStdout(View(text)));
   return kExitDone;
 }
 

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "embedder/command_output.h"
 #include "embedder/commands.h"
 #include "embedder/detached_signature.h"
 #include "embedder/fat_bundle.h"
@@ -172,7 +173,7 @@ Result<int> RunVerify(const VerifyCommand& command, const OutputStyle& style) {
                            {"signatures", ToJson(checked.signatures)},
                            {"notes", report.notes}};
     if (trust.detached) json["detached_signature"] = ToJson(command.signature, *trust.detached);
-    fmt::print("{}\n", json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
+    PrintJson(json);
   } else {
     for (const std::string& line : report.differences) fmt::print(stderr, "pannier: {}: {}\n", Printable(command.bundle), line);
     if (!style.quiet) {

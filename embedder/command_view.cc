@@ -3,9 +3,9 @@
 
 #include <nlohmann/json.hpp>
 
+#include "embedder/command_output.h"
 #include "embedder/commands.h"
 #include "embedder/opened_bundle.h"
-#include "embedder/output_file.h"
 #include "embedder/read_keys.h"
 #include "embedder/system.h"
 #include "embedder/terminal.h"
@@ -14,14 +14,6 @@
 #include "src/text.h"
 
 namespace pannier {
-
-Status WritePage(const std::string& page, const std::string& path) {
-  const ByteView bytes(page.data(), page.size());
-  if (path == "-") return WriteToStdout(bytes);
-  PANNIER_TRY(OutputFile out, OutputFile::Create(path, nullptr).WithContext(Printable(path)));
-  PANNIER_CHECK_OK(out.WriteAt(0, bytes).WithContext(Printable(path)));
-  return out.Commit().WithContext(Printable(path));
-}
 
 Result<int> RunView(const ViewCommand& command, const OutputStyle& style) {
   ReportOptions options;
@@ -36,12 +28,10 @@ Result<int> RunView(const ViewCommand& command, const OutputStyle& style) {
               MakeReport(bundle, Utf8Name(Utf8Path(command.bundle).filename()), options).WithContext(Printable(command.bundle)));
   progress.Clear();
   const std::string page = MakePage(kReportPage, report["bundle"].get<std::string>(), report);
-  PANNIER_CHECK_OK(WritePage(page, command.output));
+  PANNIER_CHECK_OK(WriteOutput(View(page), command.output));
   if (command.output == "-") return kExitDone;
   if (style.json) {
-    const nlohmann::json json = {
-        {"file", command.output}, {"bytes", page.size()}, {"notes", report["notes"]}, {"problems", report["problems"]}};
-    fmt::print("{}\n", json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
+    PrintJson({{"file", command.output}, {"bytes", page.size()}, {"notes", report["notes"]}, {"problems", report["problems"]}});
   } else if (!style.quiet) {
     fmt::print("{}: {}\n", Printable(command.output), HumanSize(page.size()));
     for (const nlohmann::json& problem : report["problems"]) fmt::print("  {}\n", problem.get<std::string>());

@@ -40,7 +40,7 @@ struct InspectCommand {
   std::vector<std::string> keys;     // files with public keys that signatures are checked with
   std::vector<std::string> filters;  // globs: tensors with other names are left out; empty: none is
   TensorOrder order = TensorOrder::kFile;
-  std::optional<std::size_t> top;  // so many rows of each table; none: all, on a terminal 50; 0: all
+  std::optional<std::size_t> top;  // so many rows of each table; none: all, on a terminal 10 functions and 50 tensors; 0: all
   ColorChoice color = ColorChoice::kAuto;
 };
 Result<int> RunInspect(const InspectCommand& command, const OutputStyle& style);
@@ -55,8 +55,6 @@ struct ViewCommand {
   unsigned threads = 0;
 };
 Result<int> RunView(const ViewCommand& command, const OutputStyle& style);
-// To a file, which is replaced in one step, or to stdout.
-Status WritePage(const std::string& page, const std::string& path);
 
 struct DiffCommand {
   std::string a;
@@ -102,7 +100,7 @@ struct SignCommand {
 };
 Result<int> RunSign(const SignCommand& command, const OutputStyle& style);
 
-// The bytes that a key elsewhere has to sign, to stdout; with --json what they are about.
+// The bytes that a key elsewhere has to sign, to stdout.
 struct DigestCommand {
   std::string bundle;
   std::string arch;
@@ -110,7 +108,7 @@ struct DigestCommand {
   bool envelope = false;   // the DSSE envelope with all signatures
   bool sha256 = false;     // of the bytes, in hexadecimal, for who signs digests
 };
-Result<int> RunDigest(const DigestCommand& command, const OutputStyle& style);
+Result<int> RunDigest(const DigestCommand& command);
 
 struct AttachCommand {
   std::string bundle;

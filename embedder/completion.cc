@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "embedder/embed.h"
+#include "src/format.h"
 #include "src/text.h"
 
 namespace pannier {
@@ -71,6 +71,42 @@ std::string Escaped(std::string_view text, std::string_view special) {
   return escaped;
 }
 
+// Filled with commands and options of the start; then options of each command, values of each option, of each positional.
+constexpr std::string_view kBashScript = R"(# bash completes pannier's command line. Made by `pannier completion bash`.
+_pannier() {{
+  local word=${{COMP_WORDS[COMP_CWORD]}} before=${{COMP_WORDS[COMP_CWORD - 1]}} command=${{COMP_WORDS[1]}}
+  local options= valued= words= place=0 i
+  COMPREPLY=()
+  if ((COMP_CWORD == 1)); then
+    COMPREPLY=($(compgen -W '{}{}' -- "$word"))
+    return
+  fi
+  if [[ $word == = ]]; then
+    word=
+  elif [[ $before == = ]]; then
+    before=${{COMP_WORDS[COMP_CWORD - 2]}}
+  fi
+  case $command in
+{}  esac
+  case "$command $before" in
+{}    *)
+      if [[ $word == -* ]]; then
+        words=$options
+      else
+        for ((i = 2; i < COMP_CWORD; i++)); do
+          [[ ${{COMP_WORDS[i]}} == [-=]* || ${{COMP_WORDS[i - 1]}} == = || " $valued " == *" ${{COMP_WORDS[i - 1]}} "* ]] || place=$((place + 1))
+        done
+        case "$command $place" in
+{}        esac
+      fi
+      ;;
+  esac
+  COMPREPLY=($(compgen -W "$words" -- "$word"))
+}}
+# Where there is nothing to choose from, readline completes names of files.
+complete -o default -F _pannier pannier
+)";
+
 std::string Bash(const CLI::App& app) {
   std::string start;
   for (const CLI::App* command : Commands(app)) start += command->get_name() + " ";
@@ -108,41 +144,7 @@ std::string Bash(const CLI::App& app) {
       ++place;
     }
   }
-  return fmt::format(R"(# bash completes pannier's command line. Made by `pannier completion bash`.
-_pannier() {{
-  local word=${{COMP_WORDS[COMP_CWORD]}} before=${{COMP_WORDS[COMP_CWORD - 1]}} command=${{COMP_WORDS[1]}}
-  local options= valued= words= place=0 i
-  COMPREPLY=()
-  if ((COMP_CWORD == 1)); then
-    COMPREPLY=($(compgen -W '{}{}' -- "$word"))
-    return
-  fi
-  if [[ $word == = ]]; then
-    word=
-  elif [[ $before == = ]]; then
-    before=${{COMP_WORDS[COMP_CWORD - 2]}}
-  fi
-  case $command in
-{}  esac
-  case "$command $before" in
-{}    *)
-      if [[ $word == -* ]]; then
-        words=$options
-      else
-        for ((i = 2; i < COMP_CWORD; i++)); do
-          [[ ${{COMP_WORDS[i]}} == [-=]* || ${{COMP_WORDS[i - 1]}} == = || " $valued " == *" ${{COMP_WORDS[i - 1]}} "* ]] || place=$((place + 1))
-        done
-        case "$command $place" in
-{}        esac
-      fi
-      ;;
-  esac
-  COMPREPLY=($(compgen -W "$words" -- "$word"))
-}}
-# Where there is nothing to choose from, readline completes names of files.
-complete -o default -F _pannier pannier
-)",
-                     start, Joined(start_options, " "), options, values, places);
+  return fmt::format(kBashScript, start, Joined(start_options, " "), options, values, places);
 }
 
 std::string ZshAction(const Value& value) {
@@ -172,24 +174,8 @@ std::string ZshOption(const CLI::Option& option) {
   return lines;
 }
 
-std::string Zsh(const CLI::App& app) {
-  std::string start_options;
-  for (const CLI::Option* option : Options(app)) start_options += ZshOption(*option);
-  std::string commands;
-  std::string cases;
-  for (const CLI::App* command : Commands(app)) {
-    commands += fmt::format("        {}\n", ZshQuoted(command->get_name() + ":" + Escaped(command->get_description(), ":\\")));
-    cases += fmt::format("    {})\n      _arguments \\\n", command->get_name());
-    for (const CLI::Option* option : Options(*command)) cases += ZshOption(*option);
-    std::size_t place = 0;
-    for (const CLI::Option* positional : Positionals(*command)) {
-      const std::string number = IsRepeated(*positional) ? "*" : fmt::format("{}", ++place);
-      cases += fmt::format("        {} \\\n",
-                           ZshQuoted(fmt::format("{}:{}:{}", number, positional->get_name(true), ZshAction(ValueOf(*positional)))));
-    }
-    cases += "        && return\n      ;;\n";
-  }
-  return fmt::format(R"(#compdef pannier
+// Filled with options of the start; commands; arguments of each command.
+constexpr std::string_view kZshScript = R"(#compdef pannier
 # zsh completes pannier's command line. Made by `pannier completion zsh`.
 _pannier() {{
   local context state state_descr line
@@ -211,8 +197,26 @@ _pannier() {{
 }}
 # Read as a file of functions when it is first needed, or by `source`.
 if [[ $funcstack[1] == _pannier ]]; then _pannier "$@"; else compdef _pannier pannier; fi
-)",
-                     start_options, commands, cases);
+)";
+
+std::string Zsh(const CLI::App& app) {
+  std::string start_options;
+  for (const CLI::Option* option : Options(app)) start_options += ZshOption(*option);
+  std::string commands;
+  std::string cases;
+  for (const CLI::App* command : Commands(app)) {
+    commands += fmt::format("        {}\n", ZshQuoted(command->get_name() + ":" + Escaped(command->get_description(), ":\\")));
+    cases += fmt::format("    {})\n      _arguments \\\n", command->get_name());
+    for (const CLI::Option* option : Options(*command)) cases += ZshOption(*option);
+    std::size_t place = 0;
+    for (const CLI::Option* positional : Positionals(*command)) {
+      const std::string number = IsRepeated(*positional) ? "*" : fmt::format("{}", ++place);
+      cases += fmt::format("        {} \\\n",
+                           ZshQuoted(fmt::format("{}:{}:{}", number, positional->get_name(true), ZshAction(ValueOf(*positional)))));
+    }
+    cases += "        && return\n      ;;\n";
+  }
+  return fmt::format(kZshScript, start_options, commands, cases);
 }
 
 std::string FishOption(const std::string& condition, const CLI::Option& option) {

@@ -20,10 +20,9 @@ std::vector<Derived> DerivedOf(const BundleReader& reader) {
 Status WriteDerived(OutputFile& out, std::uint64_t base, std::uint64_t size, const std::vector<Derived>& derived) {
   for (const Derived& one : derived) {
     PANNIER_TRY(const MappedFile file, MappedFile::Map(out.fd(), base, size));
-    PANNIER_TRY(const std::vector<std::uint8_t> bytes,
-                MakeDerived(one.kind, file, one.offset, one.size, ByteView(one.parameters.data(), one.parameters.size())));
+    PANNIER_TRY(const std::vector<std::uint8_t> bytes, MakeDerived(one.kind, file, one.offset, one.size, View(one.parameters)));
     if (bytes.size() != one.size || !FitsWithin(one.offset, one.size, size)) return Malformed("derived bytes: found another size");
-    PANNIER_CHECK_OK(out.WriteAt(base + one.offset, ByteView(bytes.data(), bytes.size())));
+    PANNIER_CHECK_OK(out.WriteAt(base + one.offset, View(bytes)));
   }
   return {};
 }

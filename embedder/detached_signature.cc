@@ -26,8 +26,6 @@ constexpr std::string_view kMethod = "files";
 constexpr std::string_view kDigest = "sha256";
 constexpr std::string_view kOneFile = ".";
 
-ByteView View(std::string_view text) { return {text.data(), text.size()}; }
-
 // A value and its path from the root.
 class Field {
  public:
@@ -92,7 +90,7 @@ Result<std::vector<std::uint8_t>> Bytes(const Field& field, const char* name) {
 std::string HintOf(const PublicKey& key) { return Sha256Of(View(key.pem())).Hex(); }
 
 // What model signing puts over all resources: SHA-256 of their digests, one after the other.
-Sha256Digest RootOf(const Sha256Digest& file) { return Sha256Of(ByteView(file.bytes.data(), file.bytes.size())); }
+Sha256Digest RootOf(const Sha256Digest& file) { return Sha256Of(View(file.bytes)); }
 
 Status Differs(std::string_view what, std::string_view found, std::string_view expected) {
   return {ErrorCode::kDigestMismatch, StrCat(what, ": found SHA-256 ", Printable(found), ", expected ", expected)};
@@ -134,7 +132,7 @@ Result<PublicKey> FindSigner(const DetachedSignature& signature, const std::vect
     has_kind = true;
     if (!signature.key_hint.empty() && signature.key_hint != HintOf(key)) continue;
     has_hint = true;
-    if (key.IsSignatureOf(View(message), ByteView(signature.signature.data(), signature.signature.size()))) return key;
+    if (key.IsSignatureOf(View(message), View(signature.signature))) return key;
   }
   if (!has_kind) return {ErrorCode::kInvalidArgument, "found an Ed25519 key, expected P-256: model signing has no Ed25519"};
   if (!has_hint) {

@@ -5,7 +5,7 @@
 #include <string_view>
 
 #include "embedder/host_model.h"
-#include "embedder/plan_elf.h"
+#include "embedder/place_elf.h"
 #include "src/result.h"
 
 namespace pannier {

@@ -148,6 +148,13 @@ std::vector<Occupant> OccupantsFromDynamic(const HostModel& host, std::uint64_t 
   return occupants;
 }
 
+std::vector<Occupant> OccupantsOf(const HostModel& host, std::uint64_t table_end) {
+  std::vector<Occupant> occupants =
+      host.sections.empty() ? OccupantsFromDynamic(host, table_end) : OccupantsFromSections(host, table_end);
+  std::sort(occupants.begin(), occupants.end(), [](const Occupant& a, const Occupant& b) { return a.offset < b.offset; });
+  return occupants;
+}
+
 // Bytes that no table of the file accounts for may be overwritten if they are filler: one value all over (zero, or patchelf's 'X').
 bool IsFiller(const HostModel& host, std::uint64_t begin, std::uint64_t end) {
   if (begin >= end) return true;
@@ -176,6 +183,21 @@ std::optional<std::uint32_t> FindUnusedEntry(const HostModel& host) {
 }
 
 Status NoRoom(std::string why) { return {ErrorCode::kUnsupported, std::move(why)}; }
+
+// Could the table of program headers grow, if nothing stood behind it?
+Status CheckTable(const HostModel& host, std::uint64_t old_end, std::uint64_t new_end) {
+  for (const elf::Segment& segment : host.segments) {
+    if (IsHeadSegment(segment.type) && !FitsWithin(segment.offset, segment.filesz, host.bytes.size()))
+      return NoRoom("a note's program header leads out of the file");
+  }
+  const elf::Header& header = host.header;
+  if (header.segment_count + 1 >= elf::kExtendedSegmentCount) return NoRoom("there are too many program headers");
+  if (!StaysInSegment(host, header.segment_offset, old_end, new_end))
+    return NoRoom("a segment begins or ends right behind the program headers");
+  if (header.section_offset != 0 && header.section_offset >= old_end && header.section_offset < new_end)
+    return NoRoom("the section headers follow the program headers");  // and tools that do not write them anew rely on the place
+  return {};
+}
 
 MovedSection Moved(const Occupant& occupant, const elf::Header& header) {
   MovedSection moved;
@@ -220,34 +242,20 @@ Status CheckHeadSegments(const HostModel& host, const std::vector<SlidRange>& sl
 }  // namespace
 
 Status MakeElfRoom(const HostModel& host, ElfPlacement& placement) {
-  const elf::Header& header = host.header;
   if (const auto unused = FindUnusedEntry(host)) {
     placement.segment_entry = *unused;
     return {};
   }
+  const elf::Header& header = host.header;
   placement.segment_entry = header.segment_count;
-  for (const elf::Segment& segment : host.segments) {
-    if (IsHeadSegment(segment.type) && !FitsWithin(segment.offset, segment.filesz, host.bytes.size())) {
-      return NoRoom("a note's program header leads out of the file");
-    }
-  }
-  if (header.segment_count + 1 >= elf::kExtendedSegmentCount) return NoRoom("there are too many program headers");
-  const std::uint64_t table_end = header.segment_offset + std::uint64_t{header.segment_count} * header.segment_entry_size();
   const std::uint64_t need = header.segment_entry_size();
-  if (!StaysInSegment(host, header.segment_offset, table_end, table_end + need))
-    return NoRoom("a segment begins or ends right behind the program headers");
-  if (header.section_offset != 0 && header.section_offset >= table_end && header.section_offset < table_end + need) {
-    return NoRoom("the section headers follow the program headers");  // and tools that do not write them anew rely on the place
-  }
-
-  std::vector<Occupant> occupants =
-      host.sections.empty() ? OccupantsFromDynamic(host, table_end) : OccupantsFromSections(host, table_end);
-  std::sort(occupants.begin(), occupants.end(), [](const Occupant& a, const Occupant& b) { return a.offset < b.offset; });
+  const std::uint64_t table_end = header.segment_offset + header.segment_count * need;
+  PANNIER_CHECK_OK(CheckTable(host, table_end, table_end + need));
+  const std::vector<Occupant> occupants = OccupantsOf(host, table_end);
   std::uint64_t slide = need;
   for (const Occupant& occupant : occupants) {
     if (occupant.slides) slide = AlignUp(slide, std::min<std::uint64_t>(occupant.align, 64));
   }
-
   std::uint64_t taken = table_end + need;  // the end of what stands in its new place
   std::uint64_t known = table_end;         // the end of what has been looked at, in its old place
   for (const Occupant& occupant : occupants) {
@@ -273,9 +281,9 @@ Status MakeElfRoom(const HostModel& host, ElfPlacement& placement) {
     }
   }
   if (!IsFiller(host, known, taken)) return NoRoom("unknown bytes follow the program headers");
-  if (!placement.slid.empty()) placement.slide = slide;
-  if (!placement.slid.empty()) PANNIER_CHECK_OK(CheckHeadSegments(host, placement.slid));
-  return {};
+  if (placement.slid.empty()) return {};
+  placement.slide = slide;
+  return CheckHeadSegments(host, placement.slid);
 }
 
 }  // namespace pannier

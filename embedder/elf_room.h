@@ -3,7 +3,7 @@
 #define PANNIER_EMBEDDER_ELF_ROOM_H_
 
 #include "embedder/host_model.h"
-#include "embedder/plan_elf.h"
+#include "embedder/place_elf.h"
 #include "src/result.h"
 
 namespace pannier {

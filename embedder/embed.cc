@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <memory>
 #include <optional>
-#include <string_view>
 #include <utility>
 
 #include "embedder/artifact_stream.h"
@@ -19,7 +18,6 @@
 #include "embedder/restore.h"
 #include "embedder/sign.h"
 #include "src/exported_symbol.h"
-#include "src/format.h"
 #include "src/macho_file.h"
 #include "src/mapped_file.h"
 #include "src/module_blob.h"
@@ -249,7 +247,7 @@ Result<std::uint64_t> EmbedFat(const Job& job, const FatHost& fat, const std::ve
       PANNIER_CHECK_OK(job.out->CopyFrom(job.file.source(), fat.file.slices[i].offset, layout.slices[i].offset, sizes[i]));
     }
     const std::vector<std::uint8_t> header = EncodeFatHeader(fat.file, fat.facts.header, layout);
-    return job.out->WriteAt(0, ByteView(header.data(), header.size()));
+    return job.out->WriteAt(0, View(header));
   };
   PANNIER_CHECK_OK(write_rest().WithContext(Printable(job.target)));
   return layout.file_size;

@@ -3,7 +3,6 @@
 #define PANNIER_EMBEDDER_EMBED_H_
 
 #include <cstdint>
-#include <functional>
 #include <string>
 #include <vector>
 

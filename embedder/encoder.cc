@@ -5,7 +5,6 @@
 #include <array>
 #include <chrono>
 #include <condition_variable>
-#include <memory>
 #include <mutex>
 #include <stop_token>
 #include <thread>
@@ -14,6 +13,7 @@
 
 #include "embedder/encoder_pool.h"
 #include "embedder/planned_content.h"
+#include "src/format.h"
 #include "src/parallel.h"
 
 namespace pannier {
@@ -222,8 +222,7 @@ class ContentEncoder {
     const auto key = LoadInteger<std::uint64_t>(job.record.sha256.bytes.data(), ByteOrder::kLittle);
     const auto [entry, is_new] = known_chunks_.emplace(key, job.chunk);
     if (is_new) return false;
-    const ChunkRecord known =
-        *ParseChunkRecord(ByteView(artifact_.chunk_table.data(), artifact_.chunk_table.size()), entry->second);
+    const ChunkRecord known = *ParseChunkRecord(View(artifact_.chunk_table), entry->second);
     job.is_shared =
         known.sha256 == job.record.sha256 && known.stored_size == job.record.stored_size && known.codec == job.record.codec;
     if (job.is_shared) job.record.offset = known.offset;
@@ -231,33 +230,37 @@ class ContentEncoder {
   }
 
   // Their bytes are read again, now that the file's digest is made: they may lie anywhere in it.
+  struct EncodedGroup {
+    std::vector<std::uint8_t> stored;
+    ChunkRecord record;
+    std::uint64_t encoding_time = 0;
+  };
+
+  Result<EncodedGroup> EncodeGroup(const ContentGroup& group) {
+    EncodedGroup encoded;
+    PANNIER_TRY(std::vector<std::uint8_t> bytes, ReadGroup(file_, plan_, group));
+    encoded.stored.resize(EncodedBound(bytes.size()));
+    const EncoderPool::Lease encoder = encoders_.Take();
+    const Stopwatch stopwatch;
+    PANNIER_TRY(const ChunkEncoder::Stored stored, encoder->Encode(group.plan, View(bytes), encoded.stored.data()));
+    encoded.encoding_time = stopwatch.Nanoseconds();
+    encoded.record.codec = stored.codec;
+    encoded.stored.resize(stored.size);
+    if (stored.size >= bytes.size()) {
+      encoded.record.codec = Codec::kStore;
+      encoded.stored = std::move(bytes);
+    }
+    encoded.record.stored_size = static_cast<std::uint32_t>(encoded.stored.size());
+    encoded.record.sha256 = Sha256Of(View(encoded.stored));
+    return encoded;
+  }
+
   Status EncodeGroups() {
     constexpr std::size_t kAtATime = 32;
-    struct EncodedGroup {
-      std::vector<std::uint8_t> stored;
-      ChunkRecord record;
-      std::uint64_t encoding_time = 0;
-    };
     for (std::size_t first = 0; first < plan_.groups.size(); first += kAtATime) {
       std::vector<EncodedGroup> batch(std::min(kAtATime, plan_.groups.size() - first));
       PANNIER_CHECK_OK(ParallelFor(batch.size(), options_.threads, [&](std::uint64_t i) -> Status {
-        const ContentGroup& group = plan_.groups[first + i];
-        EncodedGroup& encoded = batch[i];
-        PANNIER_TRY(std::vector<std::uint8_t> bytes, ReadGroup(file_, plan_, group));
-        encoded.stored.resize(EncodedBound(bytes.size()));
-        const EncoderPool::Lease encoder = encoders_.Take();
-        const Stopwatch stopwatch;
-        PANNIER_TRY(const ChunkEncoder::Stored stored,
-                    encoder->Encode(group.plan, ByteView(bytes.data(), bytes.size()), encoded.stored.data()));
-        encoded.encoding_time = stopwatch.Nanoseconds();
-        encoded.record.codec = stored.codec;
-        encoded.stored.resize(stored.size);
-        if (stored.size >= bytes.size()) {
-          encoded.record.codec = Codec::kStore;
-          encoded.stored = std::move(bytes);
-        }
-        encoded.record.stored_size = static_cast<std::uint32_t>(encoded.stored.size());
-        encoded.record.sha256 = Sha256Of(ByteView(encoded.stored.data(), encoded.stored.size()));
+        PANNIER_TRY(batch[i], EncodeGroup(plan_.groups[first + i]));
         return {};
       }));
       for (std::size_t i = 0; i < batch.size(); ++i) {
@@ -265,7 +268,7 @@ class ContentEncoder {
         batch[i].record.offset = position_ - artifact_.offset;
         artifact_.has_frames = artifact_.has_frames || batch[i].record.codec != Codec::kStore;
         if (target_.file != nullptr) {
-          PANNIER_CHECK_OK(WriteAt(position_, ByteView(batch[i].stored.data(), batch[i].stored.size())));
+          PANNIER_CHECK_OK(WriteAt(position_, View(batch[i].stored)));
         }
         position_ += batch[i].stored.size();
         for (const std::size_t member : group.members) {

@@ -3,7 +3,6 @@
 #define PANNIER_EMBEDDER_ENCODER_H_
 
 #include <cstdint>
-#include <string>
 #include <vector>
 
 #include "embedder/artifact_input.h"
@@ -11,7 +10,6 @@
 #include "embedder/output_file.h"
 #include "src/chunked_content.h"
 #include "src/effort.h"
-#include "src/format.h"
 #include "src/result.h"
 #include "src/sha256.h"
 

@@ -2,7 +2,6 @@
 #include "embedder/equal_ranges.h"
 
 #include <algorithm>
-#include <array>
 #include <numeric>
 #include <tuple>
 

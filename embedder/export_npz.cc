@@ -221,18 +221,18 @@ Status NpzFile::Write(ContentStream& stream, OutputFile& out) const {
     };
     const auto write_member = [&]() -> Status {
       const std::string start = StartOf(i);
-      PANNIER_CHECK_OK(write(ByteView(start.data(), start.size())));
+      PANNIER_CHECK_OK(write(View(start)));
       PANNIER_TRY(const ChunkedContent content, tensors_.Content(i));
       return stream.Run(content, write);
     };
-    PANNIER_CHECK_OK(write_member().WithContext(StrCat("tensor \"", Printable(ToText(tensors_[i].name())), "\"")));
+    PANNIER_CHECK_OK(write_member().WithContext(Named(tensors_[i])));
     const std::vector<std::uint8_t> header = LocalHeader(i, crc);
-    PANNIER_CHECK_OK(out.WriteAt(members_[i].offset, ByteView(header.data(), header.size())));
+    PANNIER_CHECK_OK(out.WriteAt(members_[i].offset, View(header)));
     AppendCentralHeader(directory, i, crc);
   }
-  PANNIER_CHECK_OK(out.WriteAt(at, ByteView(directory.data(), directory.size())));
+  PANNIER_CHECK_OK(out.WriteAt(at, View(directory)));
   const std::vector<std::uint8_t> end = End(at, directory.size());
-  return out.WriteAt(at + directory.size(), ByteView(end.data(), end.size()));
+  return out.WriteAt(at + directory.size(), View(end));
 }
 
 }  // namespace pannier

@@ -76,13 +76,13 @@ Status SafetensorsFile::Write(ContentStream& stream, const std::function<Status(
   std::vector<std::uint8_t> start;
   AppendLittle(start, std::uint64_t{header_.size()});
   start.insert(start.end(), header_.begin(), header_.end());
-  PANNIER_CHECK_OK(sink(ByteView(start.data(), start.size())));
+  PANNIER_CHECK_OK(sink(View(start)));
   for (const std::uint32_t i : order_) {
     const auto write = [&]() -> Status {
       PANNIER_TRY(const ChunkedContent content, tensors_.Content(i));
       return stream.Run(content, sink);
     };
-    PANNIER_CHECK_OK(write().WithContext(StrCat("tensor \"", Printable(ToText(tensors_[i].name())), "\"")));
+    PANNIER_CHECK_OK(write().WithContext(Named(tensors_[i])));
   }
   return {};
 }

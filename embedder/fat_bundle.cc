@@ -1,7 +1,6 @@
 // Fat bundles: slice by slice through the one-library code, and what only the whole file shows.
 #include "embedder/fat_bundle.h"
 
-#include <algorithm>
 #include <utility>
 
 #include "embedder/fat_layout.h"
@@ -93,7 +92,7 @@ Status VerifyRest(const FatBundle& bundle, const Original& original, VerifyRepor
   }
   PANNIER_TRY(const FatLayout layout, LayOutSlices(original.fat, sizes));
   const std::vector<std::uint8_t> header = EncodeFatHeader(original.fat, BytesOf(original.record->header()), layout);
-  if (file.size() < header.size() || *file.Slice(0, header.size()) != ByteView(header.data(), header.size()))
+  if (file.size() < header.size() || *file.Slice(0, header.size()) != View(header))
     report.differences.emplace_back("fat header: found another than follows from the slices");
   if (file.size() != layout.file_size)
     report.differences.push_back(StrCat("fat file: found ", file.size(), " bytes, expected ", layout.file_size));
@@ -208,7 +207,7 @@ Status RestoreFat(const FileSource& source, std::string_view arch, OutputFile& o
     }
   }
   const std::vector<std::uint8_t> header = EncodeFatHeader(original.fat, BytesOf(original.record->header()), layout);
-  PANNIER_CHECK_OK(NamingTarget(out.WriteAt(0, ByteView(header.data(), header.size())), source, out));
+  PANNIER_CHECK_OK(NamingTarget(out.WriteAt(0, View(header)), source, out));
   if (!all) return {};
   PANNIER_TRY(const MappedFile written, MappedFile::Map(out.fd(), 0, layout.file_size));
   const Sha256Digest digest = Sha256Of(written.bytes());

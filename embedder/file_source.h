@@ -7,7 +7,6 @@
 #include <cstdint>
 #include <optional>
 #include <string>
-#include <string_view>
 #include <utility>
 
 #include "src/byte_source.h"
@@ -54,12 +53,6 @@ struct FileFacts {
 // The facts of `name` in a directory (a symbolic link is not followed), or of the open file itself if `name` is empty.
 // Without an answer errno says why.
 std::optional<FileFacts> FactsAt(int fd, const std::string& name = "");
-
-// "no such file or directory": the system's words for an error number, in lowercase.
-std::string SystemErrorText(int error);
-
-// `what: no such file or directory`
-Status SystemError(std::string_view what, int error);
 
 // Repeats a system call as long as signals interrupt it.
 template <typename Call>

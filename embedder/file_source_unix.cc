@@ -4,9 +4,9 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <system_error>
 
 #include "embedder/file_source.h"
+#include "embedder/system_error.h"
 
 namespace pannier {
 namespace {
@@ -62,16 +62,6 @@ std::optional<FileFacts> FactsAt(int fd, const std::string& name) {
   facts.changed_seconds = found.st_ctim.tv_sec;
   facts.changed_nanoseconds = found.st_ctim.tv_nsec;
   return facts;
-}
-
-std::string SystemErrorText(int error) {
-  std::string text = std::generic_category().message(error);
-  if (!text.empty() && text[0] >= 'A' && text[0] <= 'Z') text[0] = static_cast<char>(text[0] - 'A' + 'a');
-  return text;
-}
-
-Status SystemError(std::string_view what, int error) {
-  return {error == ENOMEM ? ErrorCode::kNoMemory : ErrorCode::kIo, StrCat(what, ": ", SystemErrorText(error))};
 }
 
 Result<FileSource> FileSource::Open(const std::string& path) {

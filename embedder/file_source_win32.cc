@@ -4,9 +4,9 @@
 #include <windows.h>
 
 #include <algorithm>
-#include <system_error>
 
 #include "embedder/file_source.h"
+#include "embedder/system_error.h"
 #include "src/win32.h"
 
 namespace pannier {
@@ -55,16 +55,6 @@ std::optional<FileFacts> FactsAt(int fd, const std::string& name) {
   const win32::Handle file(CreateFileW(path->c_str(), FILE_READ_ATTRIBUTES, FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE,
                                        nullptr, OPEN_EXISTING, FILE_FLAG_BACKUP_SEMANTICS | FILE_FLAG_OPEN_REPARSE_POINT, nullptr));
   return file ? FactsOf(file.get()) : std::nullopt;
-}
-
-std::string SystemErrorText(int error) {
-  std::string text = std::generic_category().message(error);
-  if (!text.empty() && text[0] >= 'A' && text[0] <= 'Z') text[0] = static_cast<char>(text[0] - 'A' + 'a');
-  return text;
-}
-
-Status SystemError(std::string_view what, int error) {
-  return {error == ENOMEM ? ErrorCode::kNoMemory : ErrorCode::kIo, StrCat(what, ": ", SystemErrorText(error))};
 }
 
 Result<FileSource> FileSource::Open(const std::string& path) {

@@ -17,8 +17,6 @@ format::ImageFormat StoredFormat(FileFormat format) {
   return format == FileFormat::kPe ? format::ImageFormat::Pe : format::ImageFormat::Elf;
 }
 
-ByteView View(const std::vector<std::uint8_t>& bytes) { return {bytes.data(), bytes.size()}; }
-
 }  // namespace
 
 Status Finisher::Run() {

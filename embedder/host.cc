@@ -1,8 +1,6 @@
 // The one place that chooses between formats when a payload goes in.
 #include "embedder/host.h"
 
-#include "src/text.h"
-
 namespace pannier {
 
 Result<std::unique_ptr<Host>> Host::Open(ByteView bytes, const HostOptions& options) {
@@ -18,7 +16,7 @@ Result<std::unique_ptr<Host>> Host::Open(ByteView bytes, const HostOptions& opti
     case FileFormat::kUnknown:
       break;
   }
-  return {ErrorCode::kUnsupported, StrCat("found ", FormatName(format), ", expected a shared library")};
+  return NotALibrary(format);
 }
 
 }  // namespace pannier

@@ -9,9 +9,9 @@
 namespace pannier {
 namespace {
 
-class MachOFileHost : public Host {
+class MachOHost : public Host {
  public:
-  MachOFileHost(MachOHost host, MachOPlacement placement)
+  MachOHost(MachOModel host, MachOPlacement placement)
       : Host(host.bytes), host_(std::move(host)), macho_placement_(std::move(placement)) {
     placement_ = macho_placement_;
   }
@@ -22,17 +22,17 @@ class MachOFileHost : public Host {
   }
 
  private:
-  MachOHost host_;
+  MachOModel host_;
   MachOPlacement macho_placement_;
 };
 
 }  // namespace
 
 Result<std::unique_ptr<Host>> OpenMachOHost(ByteView bytes, const HostOptions& options) {
-  PANNIER_TRY(MachOHost host, ReadMachOHost(bytes));
+  PANNIER_TRY(MachOModel host, ReadMachOHost(bytes));
   if (options.asks_lief) PANNIER_CHECK_OK(CompareWithLief(host));
   PANNIER_TRY(MachOPlacement placement, PlaceMachOPayload(host, options));
-  return std::unique_ptr<Host>(std::make_unique<MachOFileHost>(std::move(host), std::move(placement)));
+  return std::unique_ptr<Host>(std::make_unique<MachOHost>(std::move(host), std::move(placement)));
 }
 
 }  // namespace pannier

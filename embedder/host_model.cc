@@ -2,7 +2,6 @@
 #include "embedder/host_model.h"
 
 #include <algorithm>
-#include <optional>
 
 #include "src/text.h"
 

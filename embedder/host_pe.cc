@@ -28,11 +28,7 @@ class PeHost : public Host {
 }  // namespace
 
 Result<std::unique_ptr<Host>> OpenPeHost(ByteView bytes, const HostOptions& options) {
-  PeModel model;
-  model.bytes = bytes;
-  PANNIER_TRY(model.header, pe::ParseHeader(bytes));
-  PANNIER_TRY(model.sections, pe::ParseSections(bytes, model.header));
-  PANNIER_CHECK_OK(pe::CheckSectionsInFile(model.sections, bytes.size()));
+  PANNIER_TRY(PeModel model, ReadPeModel(bytes));
   PANNIER_TRY(PePlacement placement, PlacePePayload(model, options));
   if (options.asks_lief) PANNIER_CHECK_OK(CompareWithLief(model));
   return std::unique_ptr<Host>(std::make_unique<PeHost>(std::move(model), std::move(placement)));

@@ -4,7 +4,6 @@
 #include <LIEF/MachO.hpp>
 #include <LIEF/logging.hpp>
 #include <algorithm>
-#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -18,7 +17,7 @@ namespace {
 
 constexpr std::uint32_t kLibraryCommands[] = {0xc, macho::kIdDylib, 0x80000018, 0x8000001f, 0x20, 0x80000023};
 
-std::vector<std::string> LibraryNames(const MachOHost& host) {
+std::vector<std::string> LibraryNames(const MachOModel& host) {
   std::vector<std::string> names;
   for (const macho::Command& command : host.commands) {
     if (std::find(std::begin(kLibraryCommands), std::end(kLibraryCommands), command.type) == std::end(kLibraryCommands)) continue;
@@ -34,7 +33,7 @@ Status Differ(const std::string& what, const std::string& ours, const std::strin
 }
 
 template <typename Binary>
-Status CompareSegments(Binary& binary, const MachOHost& host) {
+Status CompareSegments(Binary& binary, const MachOModel& host) {
   std::size_t i = 0;
   for (const auto& segment : binary.segments()) {
     if (i == host.segments.size()) return Differ("segments", std::to_string(i), "more");
@@ -61,7 +60,7 @@ Status CompareSegments(Binary& binary, const MachOHost& host) {
 }
 
 template <typename Binary>
-Status CompareLibraries(Binary& binary, const MachOHost& host) {
+Status CompareLibraries(Binary& binary, const MachOModel& host) {
   const std::vector<std::string> ours = LibraryNames(host);
   std::vector<std::string> theirs;
   for (const auto& library : binary.libraries()) theirs.push_back(library.name());
@@ -73,7 +72,7 @@ Status CompareLibraries(Binary& binary, const MachOHost& host) {
 }
 
 template <typename Binary>
-Status CompareSymbols(Binary& binary, const MachOHost& host) {
+Status CompareSymbols(Binary& binary, const MachOModel& host) {
   for (const macho::Command& command : host.commands) {
     if (command.type != macho::kSymbolTable) continue;
     const std::uint64_t ours = *command.bytes.Read<std::uint32_t>(12);
@@ -96,7 +95,7 @@ auto Parse(std::vector<std::uint8_t> bytes) {
 
 }  // namespace
 
-Status CompareWithLief(const MachOHost& host) {
+Status CompareWithLief(const MachOModel& host) {
   LIEF::logging::disable();
   // ReadMachOHost has seen that the file holds them.
   const ByteView commands = *host.bytes.Slice(0, host.header.commands_end());

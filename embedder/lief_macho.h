@@ -2,14 +2,14 @@
 #ifndef PANNIER_EMBEDDER_LIEF_MACHO_H_
 #define PANNIER_EMBEDDER_LIEF_MACHO_H_
 
-#include "embedder/plan_macho.h"
+#include "embedder/macho_model.h"
 #include "src/result.h"
 
 namespace pannier {
 
 // An error when LIEF sees other segments, sections, libraries or symbols: then one of the two readers is wrong, and the file is
 // left alone. LIEF is given header and load commands alone, since they are all that is compared.
-Status CompareWithLief(const MachOHost& host);
+Status CompareWithLief(const MachOModel& host);
 
 }  // namespace pannier
 

@@ -5,7 +5,6 @@
 #include <LIEF/logging.hpp>
 #include <memory>
 #include <string>
-#include <vector>
 
 #include "embedder/lief_support.h"
 #include "src/text.h"

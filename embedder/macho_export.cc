@@ -30,7 +30,7 @@ Status Refuse(std::string_view why) { return {ErrorCode::kUnsupported, StrCat("n
 std::size_t SymbolSize(const macho::Header& header) { return header.is_64 ? 16 : 12; }
 
 // What is put in before the old trie must not part another table.
-Status CheckTriePlace(const MachOHost& host, const macho::TriePlace& place, std::uint64_t host_end) {
+Status CheckTriePlace(const MachOModel& host, const macho::TriePlace& place, std::uint64_t host_end) {
   const std::uint64_t begin = place.blob.offset;
   const std::uint64_t end = begin + place.blob.size;
   if (begin < host.link_edit_segment().offset || end > host_end) {
@@ -48,12 +48,12 @@ Status CheckTriePlace(const MachOHost& host, const macho::TriePlace& place, std:
   return {};
 }
 
-Result<Trie> ReadTrie(const MachOHost& host, const macho::TriePlace& place) {
+Result<Trie> ReadTrie(const MachOModel& host, const macho::TriePlace& place) {
   return macho::ParseTrie(*host.bytes.Slice(place.blob.offset, place.blob.size));
 }
 
 // All entries of this name that are defined in the library, those for debuggers aside.
-std::vector<std::uint64_t> FindSymbols(const MachOHost& host, std::string_view name) {
+std::vector<std::uint64_t> FindSymbols(const MachOModel& host, std::string_view name) {
   std::vector<std::uint64_t> found;
   const std::string text = std::string(name) + '\0';
   for (std::size_t i = 0; i < host.commands.size(); ++i) {
@@ -163,7 +163,7 @@ bool IsSame(const Trie& a, const Trie& b) {
 
 }  // namespace
 
-Result<MachOExport> FindMachOExport(const MachOHost& host, std::string_view name, std::uint64_t host_end) {
+Result<MachOExport> FindMachOExport(const MachOModel& host, std::string_view name, std::uint64_t host_end) {
   PANNIER_TRY(const std::optional<macho::TriePlace> place, macho::FindTrie(host.header, host.commands));
   if (!place) {
     return Refuse(
@@ -183,21 +183,21 @@ Result<MachOExport> FindMachOExport(const MachOHost& host, std::string_view name
   return exported;
 }
 
-Result<std::vector<std::uint8_t>> WriteTrie(const MachOHost& host, const MachOExport& exported, std::uint64_t address) {
+Result<std::vector<std::uint8_t>> WriteTrie(const MachOModel& host, const MachOExport& exported, std::uint64_t address) {
   PANNIER_TRY(Trie trie, ReadTrie(host, exported.trie));
   std::vector<std::uint8_t> terminal;
   AppendUleb(terminal, exported.flags);
   AppendUleb(terminal, address);
-  Insert(trie, exported.name, ByteView(terminal.data(), terminal.size()));
+  Insert(trie, exported.name, View(terminal));
   const bool is_wide = std::any_of(trie.begin(), trie.end(), [](const TrieNode& node) { return node.edges.size() > kMostEdges; });
   if (is_wide) return Refuse(StrCat("export trie: found a node of ", kMostEdges, " edges, which can have no more"));
   std::vector<std::uint8_t> bytes = Encode(trie);
-  PANNIER_TRY(const Trie written, macho::ParseTrie(ByteView(bytes.data(), bytes.size())));
+  PANNIER_TRY(const Trie written, macho::ParseTrie(View(bytes)));
   if (!IsSame(trie, written)) return Malformed("internal: the export trie is not read as it was written");
   return bytes;
 }
 
-std::vector<std::uint8_t> WriteSymbol(const MachOHost& host, std::uint64_t entry, std::uint64_t address, std::uint8_t section) {
+std::vector<std::uint8_t> WriteSymbol(const MachOModel& host, std::uint64_t entry, std::uint64_t address, std::uint8_t section) {
   const ByteView old = *host.bytes.Slice(entry, SymbolSize(host.header));
   std::vector<std::uint8_t> bytes(old.begin(), old.end());
   bytes[kSymbolSection] = section;

@@ -2,7 +2,6 @@
 #include "embedder/macho_room.h"
 
 #include <algorithm>
-#include <utility>
 
 #include "src/text.h"
 
@@ -22,7 +21,7 @@ struct Giveable {
   std::string name;
 };
 
-std::vector<Giveable> FindGiveables(const MachOHost& host) {
+std::vector<Giveable> FindGiveables(const MachOModel& host) {
   std::vector<Giveable> found;
   for (std::size_t i = 0; i < host.commands.size(); ++i) {
     const Command& command = host.commands[i];
@@ -41,7 +40,7 @@ std::vector<Giveable> FindGiveables(const MachOHost& host) {
 }
 
 // Where the first section or segment begins that is not the load commands' own.
-std::uint64_t EndOfRoom(const MachOHost& host) {
+std::uint64_t EndOfRoom(const MachOModel& host) {
   std::uint64_t end = host.link_edit_segment().offset;
   for (const macho::Segment& segment : host.segments) {
     if (segment.offset != 0 && segment.file_size != 0) end = std::min(end, segment.offset);
@@ -55,7 +54,7 @@ std::uint64_t EndOfRoom(const MachOHost& host) {
 
 class RoomFinder {
  public:
-  RoomFinder(const MachOHost& host, std::size_t artifacts, std::uint64_t room, MachOPlacement& placement)
+  RoomFinder(const MachOModel& host, std::size_t artifacts, std::uint64_t room, MachOPlacement& placement)
       : host_(host), artifacts_(artifacts), room_(room), placement_(placement), giveables_(FindGiveables(host)) {}
 
   bool Fits(std::size_t sections) const { return Needed(sections) <= room_; }
@@ -97,7 +96,7 @@ class RoomFinder {
   }
 
  private:
-  const MachOHost& host_;
+  const MachOModel& host_;
   std::size_t artifacts_;
   std::uint64_t room_;
   MachOPlacement& placement_;
@@ -105,7 +104,7 @@ class RoomFinder {
 };
 
 // One way to make do with `room`. What does not lead to it leaves no trace.
-bool TryRoom(const MachOHost& host, std::size_t artifacts, std::uint64_t room, bool sectionless, MachOPlacement& placement) {
+bool TryRoom(const MachOModel& host, std::size_t artifacts, std::uint64_t room, bool sectionless, MachOPlacement& placement) {
   const std::vector<std::string> notes = placement.notes;
   RoomFinder finder(host, artifacts, room, placement);
   if (!sectionless && finder.TryGrouping()) return true;
@@ -121,7 +120,7 @@ bool TryRoom(const MachOHost& host, std::size_t artifacts, std::uint64_t room, b
   return false;
 }
 
-Status FindRoom(const MachOHost& host, const HostOptions& options, std::uint64_t room, MachOPlacement& placement) {
+Status FindRoom(const MachOModel& host, const HostOptions& options, std::uint64_t room, MachOPlacement& placement) {
   // Whoever signs an unsigned library later needs a load command for that.
   const std::uint64_t spare = host.signature || placement.new_signature_command ? 0 : kLinkEditCommandSize;
   for (const bool sectionless : {false, true}) {
@@ -145,7 +144,7 @@ Status FindRoom(const MachOHost& host, const HostOptions& options, std::uint64_t
 
 }  // namespace
 
-Status MakeMachORoom(const MachOHost& host, const HostOptions& options, MachOPlacement& placement) {
+Status MakeMachORoom(const MachOModel& host, const HostOptions& options, MachOPlacement& placement) {
   const std::uint64_t begin = host.header.commands_end();
   const std::uint64_t end = EndOfRoom(host);
   if (end < begin)

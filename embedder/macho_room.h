@@ -4,7 +4,7 @@
 
 #include <cstdint>
 
-#include "embedder/plan_macho.h"
+#include "embedder/place_macho.h"
 
 namespace pannier {
 
@@ -12,7 +12,7 @@ inline constexpr std::uint32_t kBuildVersionSize = 24;  // without tools
 inline constexpr std::uint32_t kLinkEditCommandSize = 16;
 
 // Chooses how many section headers there are and which load commands go; kUnsupported when nothing does.
-Status MakeMachORoom(const MachOHost& host, const HostOptions& options, MachOPlacement& placement);
+Status MakeMachORoom(const MachOModel& host, const HostOptions& options, MachOPlacement& placement);
 
 }  // namespace pannier
 

@@ -70,7 +70,7 @@ Result<int> Run(CommandLine& arguments) {
   if (app.got_subcommand("extract")) return RunExtract(arguments.extract, arguments.style);
   if (app.got_subcommand("verify")) return RunVerify(arguments.verify, arguments.style);
   if (app.got_subcommand("sign")) return RunSign(arguments.sign, arguments.style);
-  if (app.got_subcommand("digest")) return RunDigest(arguments.digest, arguments.style);
+  if (app.got_subcommand("digest")) return RunDigest(arguments.digest);
   if (app.got_subcommand("attach")) return RunAttach(arguments.attach, arguments.style);
   if (app.got_subcommand("completion")) {
     fmt::print("{}", CompletionScript(app, arguments.shell));

@@ -2,7 +2,6 @@
 #include "embedder/manifest_builder.h"
 
 #include <algorithm>
-#include <string_view>
 
 #include "manifest_generated.h"
 #include "src/bundle_reader.h"

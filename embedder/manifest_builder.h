@@ -1,4 +1,4 @@
-// ManifestBuilder: manifest and undo record as FlatBuffers, the same bytes for the same facts.
+// BuildManifest and BuildUndoRecord: facts as FlatBuffers, the same bytes for the same facts.
 #ifndef PANNIER_EMBEDDER_MANIFEST_BUILDER_H_
 #define PANNIER_EMBEDDER_MANIFEST_BUILDER_H_
 

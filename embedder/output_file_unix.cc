@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "embedder/output_file.h"
+#include "embedder/system_error.h"
 #include "embedder/temporary_names_unix.h"
 
 namespace pannier {

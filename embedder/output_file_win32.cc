@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "embedder/output_file.h"
+#include "embedder/system_error.h"
 #include "src/win32.h"
 
 namespace pannier {

@@ -4,8 +4,6 @@
 #include "embedder/pe_export.h"
 
 #include <algorithm>
-#include <string>
-#include <utility>
 #include <vector>
 
 #include "src/pe_exports.h"

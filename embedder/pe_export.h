@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <string_view>
 
-#include "embedder/plan_pe.h"
+#include "embedder/place_pe.h"
 #include "src/result.h"
 
 namespace pannier {

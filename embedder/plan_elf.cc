@@ -1,14 +1,11 @@
-// The ELF planner: placement behind the end of the file, then every changed byte of headers, tables and pointers.
+// Every changed byte of headers, tables and pointers.
 #include "embedder/plan_elf.h"
 
 #include <algorithm>
-#include <array>
 #include <iterator>
 #include <string_view>
 #include <utility>
 
-#include "embedder/elf_export.h"
-#include "embedder/elf_room.h"
 #include "src/format.h"
 #include "src/image_elf.h"
 #include "src/text.h"
@@ -16,118 +13,7 @@
 namespace pannier {
 namespace {
 
-constexpr std::size_t kMaxOwnSections = 32;  // further artifacts share .tvm.extra
 constexpr std::string_view kSegmentTableSection = ".tvm.phdrs";
-constexpr std::uint64_t kPage = 4096;
-constexpr std::uint64_t kLargePage = 65536;
-constexpr std::uint64_t kLargestAlign = std::uint64_t{1} << 30;
-
-// Dynamic tag and flag of a position-independent executable.
-constexpr std::uint64_t kTagFlags1 = 0x6ffffffb;
-constexpr std::uint64_t kFlagExecutable = 0x08000000;
-
-// Machines whose kernels never use pages above 4 KiB; elsewhere 64 KiB is the largest page in use (max-page-size of their linkers).
-std::uint64_t LargestPage(std::uint16_t machine) {
-  constexpr std::array<std::uint16_t, 5> kSmallPages = {3 /* i386 */, 62 /* x86-64 */, 22 /* s390 */, 243 /* riscv */,
-                                                        4 /* 68000 */};
-  return std::find(kSmallPages.begin(), kSmallPages.end(), machine) != kSmallPages.end() ? kPage : kLargePage;
-}
-
-Status Refuse(std::string why) { return {ErrorCode::kUnsupported, std::move(why)}; }
-
-// The end of all bytes that the file's own tables account for.
-std::uint64_t EndOfFileContent(const HostModel& host) {
-  const elf::Header& header = host.header;
-  std::uint64_t end = header.segment_offset + std::uint64_t{header.segment_count} * header.segment_entry_size();
-  end = std::max<std::uint64_t>(end, header.size());
-  if (header.section_offset != 0)
-    end = std::max(end, header.section_offset + std::uint64_t{header.section_count} * header.section_entry_size());
-  for (const elf::Segment& segment : host.segments) {
-    if (FitsWithin(segment.offset, segment.filesz, host.bytes.size())) end = std::max(end, segment.offset + segment.filesz);
-  }
-  for (const elf::Section& section : host.sections) {
-    if (section.has_bytes()) end = std::max(end, section.offset + section.size);
-  }
-  return end;
-}
-
-Status CheckIsSharedLibrary(const HostModel& host) {
-  switch (host.header.type) {
-    case elf::kTypeShared:
-      break;
-    case elf::kTypeRelocatable:
-      return Refuse("found a relocatable object, expected a shared library; link it with -shared first");
-    case elf::kTypeExecutable:
-      return Refuse("found an executable, expected a shared library; link the model as one (-shared) and load it");
-    case elf::kTypeCore:
-      return Refuse("found a core file, expected a shared library");
-    default:
-      return Refuse(StrCat("elf type: found ", host.header.type, ", expected 3 (shared library)"));
-  }
-  for (const DynamicEntry& entry : host.dynamic) {
-    if (entry.tag == kTagFlags1 && (entry.value & kFlagExecutable) != 0) {
-      return Refuse(
-          "found a position-independent executable, expected a shared library; link the model as one (-shared) and load it");
-    }
-  }
-  const bool has_load =
-      std::any_of(host.segments.begin(), host.segments.end(), [](const elf::Segment& s) { return s.type == elf::kSegmentLoad; });
-  const bool has_dynamic =
-      std::any_of(host.segments.begin(), host.segments.end(), [](const elf::Segment& s) { return s.type == elf::kSegmentDynamic; });
-  if (!has_load || !has_dynamic)
-    return Refuse("found no PT_LOAD with a PT_DYNAMIC, expected a shared library (is this a file of debug symbols?)");
-  for (const elf::Section& section : host.sections) {
-    // objcopy --only-keep-debug leaves the program headers and takes the bytes.
-    if (section.name == ".dynamic" && section.type == elf::kSectionNoBits)
-      return Refuse("found a file of debug symbols, expected a shared library");
-  }
-  return {};
-}
-
-Status CheckOverlay(const HostModel& host) {
-  const std::uint64_t end = EndOfFileContent(host);
-  const std::uint64_t size = host.bytes.size();
-  if (end >= size || IsAllZero(*host.bytes.Slice(end, size - end))) return {};
-  return Refuse(StrCat("found ", size - end, " bytes behind the end of the ELF file (an overlay, at ", Hex(end),
-                       "), expected none; whoever reads them from the file's end would no longer find them"));
-}
-
-// Chooses address and alignment of the payload's segment; the reason if there is none.
-Status PlaceSegment(const HostModel& host, ElfPlacement& placement) {
-  std::uint64_t end = 0;
-  std::uint64_t align = LargestPage(host.header.machine);
-  for (const elf::Segment& segment : host.segments) {
-    if (segment.type != elf::kSegmentLoad) continue;
-    const auto segment_end = CheckedAdd(segment.vaddr, segment.memsz);
-    if (!segment_end) return Refuse("a segment's address range overflows");
-    end = std::max(end, *segment_end);
-    if (segment.align > 1 && (!IsPowerOfTwo(segment.align) || segment.align > kLargestAlign))
-      return Refuse(StrCat("a segment has the alignment ", segment.align));
-    align = std::max(align, segment.align);
-  }
-  // eu-elflint looks for relocations that write into read-only segments by adding the size of the symbol to the place of the
-  // relocation, and so finds some in whatever segment follows closely. Address space costs nothing, so ours starts behind all it
-  // can reach.
-  constexpr std::uint64_t kFarthest = std::uint64_t{64} << 20;
-  if (host.relocation_reach > end && host.relocation_reach - end <= kFarthest) end = host.relocation_reach;
-
-  const std::uint64_t limit = host.header.is_64 ? UINT64_MAX / 2 : UINT32_MAX;
-  if (end > limit - 2 * align) return Refuse("there is no address space behind its last segment");
-  placement.segment_align = align;
-  // Congruent to the file offset modulo the alignment, as loaders demand; so the file needs no padding up to a page.
-  placement.anchor_address = AlignUp(end, align) + placement.anchor_offset % align;
-  return {};
-}
-
-void PlaceMovedSections(ElfPlacement& placement) {
-  std::uint64_t at = Anchor::kSize;
-  for (MovedSection& section : placement.moved) {
-    at = AlignUp(at, section.align);
-    section.payload_offset = at;
-    at += section.grown.empty() ? section.size : section.grown.size();
-  }
-  placement.content_offset = AlignUp(at, kTensorAlignment);
-}
 
 Status CheckLimits(const HostModel& host, const ElfPlacement& placement, std::uint64_t payload_size, std::uint64_t file_size) {
   if (host.header.is_64) return {};
@@ -322,8 +208,7 @@ void EditExported(const HostModel& host, const ElfPlacement& placement, const Pl
     edits.Bytes(entry, std::move(bytes));
   }
   std::sort(in_table.begin(), in_table.end());
-  for (const std::uint64_t entry : in_table)
-    lead(ByteView(symbols.bytes.data(), symbols.bytes.size()), entry, symbols.bytes.data() + entry);
+  for (const std::uint64_t entry : in_table) lead(View(symbols.bytes), entry, symbols.bytes.data() + entry);
   std::vector<AddedBytes> parts;
   std::uint64_t taken = 0;
   for (const std::uint64_t entry : in_table) {
@@ -380,16 +265,10 @@ std::vector<PlannedSection> WithinNumbers(const HostModel& host, std::size_t tak
   return ours;
 }
 
-// The section header table and its names, written anew behind the payload; answers with the sections.
-std::vector<elf::Section> WriteSectionHeaders(const HostModel& host, const ElfPlacement& placement,
-                                              const std::vector<PlannedSection>& ours, std::uint64_t payload_end,
-                                              std::size_t segment_count, EditPlan& plan, Edits& edits) {
-  const elf::Header& header = host.header;
+// The host's where they are now, and ours behind them; `names` grows by ours.
+std::vector<elf::Section> NewSections(const HostModel& host, const ElfPlacement& placement, const std::vector<PlannedSection>& ours,
+                                      std::size_t segment_count, std::vector<std::uint8_t>& names) {
   std::vector<elf::Section> sections = host.sections;
-  const elf::Section& old_names = host.sections[header.name_section];
-  const ByteView old_bytes = *host.bytes.Slice(old_names.offset, old_names.size);
-  std::vector<std::uint8_t> names(old_bytes.begin(), old_bytes.end());
-  if (names.empty() || names.back() != 0) names.push_back(0);
   for (elf::Section& section : sections) {
     const auto address = NewAddress(placement, section);
     if (!address) continue;
@@ -411,6 +290,19 @@ std::vector<elf::Section> WriteSectionHeaders(const HostModel& host, const ElfPl
     section.align = planned.align;
     sections.push_back(section);
   }
+  return sections;
+}
+
+// The section header table and its names, written anew behind the payload; answers with the sections.
+std::vector<elf::Section> WriteSectionHeaders(const HostModel& host, const ElfPlacement& placement,
+                                              const std::vector<PlannedSection>& ours, std::uint64_t payload_end,
+                                              std::size_t segment_count, EditPlan& plan, Edits& edits) {
+  const elf::Header& header = host.header;
+  const elf::Section& old_names = host.sections[header.name_section];
+  const ByteView old_bytes = *host.bytes.Slice(old_names.offset, old_names.size);
+  std::vector<std::uint8_t> names(old_bytes.begin(), old_bytes.end());
+  if (names.empty() || names.back() != 0) names.push_back(0);
+  std::vector<elf::Section> sections = NewSections(host, placement, ours, segment_count, names);
   elf::Section& new_names = sections[header.name_section];
   new_names.offset = payload_end;
   new_names.size = names.size();
@@ -434,36 +326,6 @@ std::vector<elf::Section> WriteSectionHeaders(const HostModel& host, const ElfPl
 }
 
 }  // namespace
-
-Result<ElfPlacement> PlaceElfPayload(const HostModel& host, std::string_view exported) {
-  PANNIER_CHECK_OK(CheckIsSharedLibrary(host));
-  PANNIER_CHECK_OK(CheckOverlay(host));
-  if (!host.sections.empty() && host.header.name_section == 0)
-    return Refuse("found section headers without names, expected both or none");
-
-  ElfPlacement placement;
-  placement.own_sections = kMaxOwnSections;
-  placement.anchor_offset = AlignUp(host.bytes.size(), kTensorAlignment);
-  Status room = PlaceSegment(host, placement);
-  if (room.ok()) room = MakeElfRoom(host, placement);
-  placement.is_mapped = room.ok();
-  if (!placement.is_mapped) {
-    if (host.sections.empty()) {
-      return Refuse(StrCat("found no section headers, and no room for a program header (", room.message(),
-                           "); embed before section headers are removed"));
-    }
-    placement = ElfPlacement();
-    placement.own_sections = kMaxOwnSections;
-    placement.why_not_mapped = room.message();
-    placement.anchor_offset = AlignUp(host.bytes.size(), kPage);
-  }
-  if (!exported.empty()) {
-    if (!placement.is_mapped) return Refuse(StrCat("no symbol can lead to a payload that is not mapped: ", room.message()));
-    PANNIER_CHECK_OK(ExportElfSymbol(host, exported, placement));
-  }
-  PlaceMovedSections(placement);
-  return placement;
-}
 
 Result<EditPlan> PlanElf(const HostModel& host, const ElfPlacement& placement, const std::vector<PlannedSection>& sections) {
   const std::uint64_t payload_size = sections.back().offset + sections.back().size;

@@ -1,4 +1,4 @@
-// The ELF planner: where the payload goes and what changes in the host. Pure functions: facts in, plan out.
+// PlanElf: what changes in an ELF host. A pure function: facts in, plan out.
 //
 // The layout (why: docs/architecture.md). The payload goes behind the end of the file as one read-only PT_LOAD at an address behind
 // all others. The program header table stays where it is and grows by one entry; the room comes from what lies behind it: notes
@@ -7,51 +7,16 @@
 #ifndef PANNIER_EMBEDDER_PLAN_ELF_H_
 #define PANNIER_EMBEDDER_PLAN_ELF_H_
 
-#include <cstdint>
-#include <optional>
-#include <string>
-#include <string_view>
 #include <vector>
 
 #include "embedder/edit_plan.h"
 #include "embedder/host_model.h"
+#include "embedder/place_elf.h"
 #include "src/result.h"
 
 namespace pannier {
 
-// Something that slides up within the host to make room for a program header.
-struct SlidRange {
-  std::uint64_t offset = 0;
-  std::uint64_t size = 0;
-};
-
-// A symbol that leads into the payload.
-struct ElfExport {
-  std::vector<std::uint64_t> entries;  // in the host: the symbol's, where it has one; in .dynsym, and in .symtab
-  std::optional<std::uint64_t> added;  // in the grown .dynsym: a new one, as yet without value, size and section
-  std::size_t symbols = 0;             // which of `moved` is the grown .dynsym
-};
-
-// A field as wide as an address, in the host's dynamic section.
-struct ElfWord {
-  std::uint64_t offset = 0;
-  std::uint64_t value = 0;
-};
-
-struct ElfPlacement : Placement {
-  std::uint64_t segment_align = 1;
-  std::uint32_t segment_entry = 0;  // the program header that becomes ours; header.segment_count for a new one
-  std::uint64_t slide = 0;          // by how much the ranges move up
-  std::vector<SlidRange> slid;
-  std::optional<ElfExport> exported;
-  std::vector<ElfWord> words;  // that change besides
-};
-
-// kUnsupported: this file is no host for a payload; the message says why and what to do.
-// `exported`: a symbol that is to lead to the section kFactorySection; empty: none.
-Result<ElfPlacement> PlaceElfPayload(const HostModel& host, std::string_view exported = {});
-
-// The second half. `sections` are in ascending order; the last one ends with the payload. kLimit when ELF's class cannot hold it.
+// `sections` are in ascending order; the last one ends with the payload. kLimit when ELF's class cannot hold it.
 Result<EditPlan> PlanElf(const HostModel& host, const ElfPlacement& placement, const std::vector<PlannedSection>& sections);
 
 }  // namespace pannier

@@ -139,7 +139,7 @@ Status RestoreHost(const FileSource& source, ByteView bytes, const BundleReader&
   for (std::uint64_t at = 0; at < host.size(); at += window.size()) {
     window.resize(static_cast<std::size_t>(std::min(kWindow, host.size() - at)));
     PANNIER_CHECK_OK(host.ReadAt(at, window.data(), window.size()));
-    sha256.Update(ByteView(window.data(), window.size()));
+    sha256.Update(View(window));
     effort.Advance(window.size());
   }
   const Sha256Digest found = sha256.Finish();

@@ -8,11 +8,11 @@
 
 #include <array>
 #include <cerrno>
-#include <cstring>
 #include <utility>
 
 #include "embedder/file_source.h"
 #include "embedder/run_program.h"
+#include "embedder/system_error.h"
 #include "src/text.h"
 
 extern char** environ;  // NOLINT(readability-redundant-declaration): POSIX has no header for it

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
-#include <optional>
 #include <utility>
 
 #include "embedder/derived_bytes.h"
@@ -14,16 +13,12 @@
 #include "embedder/restore.h"
 #include "embedder/system.h"
 #include "src/base64.h"
-#include "src/derived.h"
 #include "src/macho_file.h"
 #include "src/text.h"
 #include "src/verify.h"
 
 namespace pannier {
 namespace {
-
-ByteView View(const std::vector<std::uint8_t>& bytes) { return {bytes.data(), bytes.size()}; }
-ByteView View(std::string_view text) { return {text.data(), text.size()}; }
 
 std::vector<BundleSignature> With(std::vector<BundleSignature> signatures, BundleSignature signature) {
   const auto same = std::find_if(signatures.begin(), signatures.end(),

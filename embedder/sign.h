@@ -12,7 +12,6 @@
 #include "embedder/output_file.h"
 #include "src/bundle_reader.h"
 #include "src/effort.h"
-#include "src/mapped_file.h"
 #include "src/public_key.h"
 #include "src/result.h"
 #include "src/signatures.h"

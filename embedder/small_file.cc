@@ -5,8 +5,8 @@
 #include <fstream>
 #include <iostream>
 
-#include "embedder/file_source.h"
 #include "embedder/system.h"
+#include "embedder/system_error.h"
 #include "src/text.h"
 
 namespace pannier {

@@ -14,6 +14,7 @@
 #include "embedder/commands.h"
 #include "embedder/file_source.h"
 #include "embedder/system.h"
+#include "embedder/system_error.h"
 #include "embedder/temporary_names_unix.h"
 
 namespace pannier {

@@ -8,8 +8,8 @@
 #include <cstdio>
 #include <utility>
 
-#include "embedder/file_source.h"
 #include "embedder/system.h"
+#include "embedder/system_error.h"
 
 namespace pannier {
 

@@ -46,6 +46,11 @@ void ThrowError(Status status, const std::string& path) {
   throw Error(status.code(), status.message());
 }
 
+Bundle BundleOrThrow(Result<Bundle> bundle, const std::string& path) {
+  if (!bundle.ok()) ThrowError(bundle.TakeStatus(), path);
+  return std::move(*bundle);
+}
+
 std::string_view TensorView::name() const { return ToText(TensorOf(bundle_, index_).name()); }
 
 DataType TensorView::dtype() const { return DataTypeOf(TensorOf(bundle_, index_)); }

@@ -1,8 +1,6 @@
 // The file under the bundle's path, compared by its identity and its manifest's digest, else byte by byte.
 #include "loader/bundle_file.h"
 
-#include <cstring>
-
 #include "loader/decoded_bytes.h"
 
 namespace pannier {

@@ -1,7 +1,6 @@
 // Artifacts and tensors handed out: in place where they can be, else decoded once and kept.
 #include "loader/bundle_impl.h"
 
-#include <algorithm>
 #include <array>
 #include <cstring>
 #include <set>
@@ -70,8 +69,7 @@ Result<ByteView> BundleImpl::ArtifactBytes(std::uint32_t index) const {
     const std::lock_guard<std::mutex> lock(MutexOf(index));
     bytes = slot.ready.load(std::memory_order_relaxed);
     if (bytes == nullptr) {
-      PANNIER_TRY(
-          bytes, DecodeArtifact(artifact, slot.owned).WithContext(StrCat("artifact \"", Printable(ToText(artifact.name())), "\"")));
+      PANNIER_TRY(bytes, DecodeArtifact(artifact, slot.owned).WithContext(Named(artifact)));
       slot.ready.store(bytes, std::memory_order_release);
     }
   }
@@ -84,7 +82,7 @@ Result<const std::uint8_t*> BundleImpl::DecodeArtifact(const format::Artifact& a
     PANNIER_TRY(const TensorReader* tensors, Tensors());
     for (std::uint32_t i = 0; i < tensors->size(); ++i) {
       PANNIER_TRY(const ChunkedContent content, tensors->Content(i));
-      PANNIER_CHECK_OK(content.CheckDecodable().WithContext(StrCat("tensor \"", Printable(ToText((*tensors)[i].name())), "\"")));
+      PANNIER_CHECK_OK(content.CheckDecodable().WithContext(Named((*tensors)[i])));
     }
     PANNIER_TRY(owned, DecodedBytes::Allocate(artifact.size()));
     PANNIER_CHECK_OK(AssembleParams(owned.data(), artifact.size()));
@@ -196,7 +194,7 @@ Status BundleImpl::CheckDigests() const {
   if (!reader_.has_digests()) return NoDigests();
   for (std::uint32_t i = 0; i < reader_.artifact_count(); ++i) {
     const format::Artifact& artifact = reader_.artifact(i);
-    const std::string label = StrCat("artifact \"", Printable(ToText(artifact.name())), "\"");
+    const std::string label = Named(artifact);
     const bool is_known = BundleReader::CheckKind(artifact).ok();
     if (!is_known || artifact.kind() == format::ArtifactKind::Blob) {
       PANNIER_TRY(const ChunkedContent content,
@@ -206,12 +204,12 @@ Status BundleImpl::CheckDigests() const {
     }
     PANNIER_TRY(const TensorReader tensors, reader_.Tensors(artifact));
     PANNIER_TRY(const std::vector<std::uint32_t> distinct, DistinctContents(tensors).WithContext(label));
-    PANNIER_CHECK_OK(ParallelFor(distinct.size(), options_.threads, [&](std::uint64_t t) -> Status {
-                       const std::uint32_t index = distinct[static_cast<std::size_t>(t)];
-                       PANNIER_TRY(const ChunkedContent content, tensors.Content(index));
-                       return content.CheckDigests(content.chunk_count() > 64 ? options_.threads : 1)
-                           .WithContext(StrCat("tensor \"", Printable(ToText(tensors[index].name())), "\""));
-                     }).WithContext(label));
+    PANNIER_CHECK_OK(
+        ParallelFor(distinct.size(), options_.threads, [&](std::uint64_t t) -> Status {
+          const std::uint32_t index = distinct[static_cast<std::size_t>(t)];
+          PANNIER_TRY(const ChunkedContent content, tensors.Content(index));
+          return content.CheckDigests(content.chunk_count() > 64 ? options_.threads : 1).WithContext(Named(tensors[index]));
+        }).WithContext(label));
   }
   return {};
 }

@@ -9,7 +9,6 @@
 #include <mutex>
 #include <optional>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "loader/decoded_bytes.h"
@@ -84,6 +83,7 @@ class BundleImpl {
 
 // Throws the status as an Error, with the bundle's path in front.
 [[noreturn]] void ThrowError(Status status, const std::string& path);
+Bundle BundleOrThrow(Result<Bundle> bundle, const std::string& path);
 
 }  // namespace pannier
 

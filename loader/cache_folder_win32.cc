@@ -2,7 +2,6 @@
 #include <windows.h>
 
 #include <algorithm>
-#include <cstring>
 #include <utility>
 
 #include "loader/cache_folder.h"

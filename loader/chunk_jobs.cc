@@ -1,8 +1,6 @@
 // The chunks of many tensors decoded.
 #include "loader/chunk_jobs.h"
 
-#include "src/text.h"
-
 namespace pannier {
 
 Status DecodeChunks(const std::vector<ChunkJob>& jobs, const TensorReader& tensors, unsigned threads, bool check) {
@@ -10,7 +8,7 @@ Status DecodeChunks(const std::vector<ChunkJob>& jobs, const TensorReader& tenso
   return ForAllChunks<ChunkDecoder>(jobs, threads, [&](ChunkDecoder& decoder, const ChunkJob& job, std::uint64_t chunk) -> Status {
     Status status = job.content.DecodeChunk(chunk, job.out + chunk * chunk_size, check, decoder);
     if (status.ok()) return status;
-    return std::move(status).WithContext(StrCat("tensor \"", Printable(ToText(tensors[job.tensor].name())), "\""));
+    return std::move(status).WithContext(Named(tensors[job.tensor]));
   });
 }
 

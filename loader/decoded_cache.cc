@@ -38,7 +38,7 @@ Sha256Digest MakeKey(const format::Artifact& params) {
   StoreInteger(bytes.data() + 4, kOrder, ByteOrder::kLittle);
   Put(bytes.data() + 8, ToDigest(*params.sha256()));
   Put(bytes.data() + 8 + kDigestSize, ToDigest(params.tensors()->sha256()));
-  return Sha256Of(ByteView(bytes.data(), bytes.size()));
+  return Sha256Of(View(bytes));
 }
 
 Header MakeHeader(const format::Artifact& params, ByteView records, std::uint64_t file_size) {
@@ -116,7 +116,7 @@ std::unique_ptr<DecodedCache> DecodedCache::Write(CacheFolder& folder, const for
   }
   const ByteView record_bytes(records.data(), records.size());
   const Header header = MakeHeader(params, record_bytes, end);
-  if (!file->WriteAt(kHeaderSize, record_bytes) || !file->WriteAt(0, ByteView(header.data(), header.size()))) return nullptr;
+  if (!file->WriteAt(kHeaderSize, record_bytes) || !file->WriteAt(0, View(header))) return nullptr;
   std::optional<MappedFile> mapped = file->Commit();
   if (!mapped || mapped->bytes().size() != end) return nullptr;
   std::unique_ptr<DecodedCache> cache(new DecodedCache(std::move(*mapped), tensors.size(), tensors.chunk_size()));
@@ -134,7 +134,7 @@ std::unique_ptr<DecodedCache> DecodedCache::Open(CacheFolder& folder, const form
   if (!records) return nullptr;
   // All of it follows from the bundle and the records.
   const Header expected = MakeHeader(params, *records, file->bytes().size());
-  if (*file->bytes().Slice(0, kHeaderSize) != ByteView(expected.data(), expected.size())) return nullptr;
+  if (*file->bytes().Slice(0, kHeaderSize) != View(expected)) return nullptr;
   std::unique_ptr<DecodedCache> cache(new DecodedCache(std::move(*file), tensors.size(), tensors.chunk_size()));
   if (!cache->ReadRecords(*records, tensors)) return nullptr;
   for (std::uint32_t i = 0; i < tensors.size(); ++i) {

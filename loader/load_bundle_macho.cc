@@ -97,16 +97,8 @@ Result<Bundle> Find(const void* address, const LoadOptions& options) {
 
 }  // namespace
 
-Bundle LoadBundle(const std::string& path, const LoadOptions& options) {
-  Result<Bundle> bundle = Load(path, options);
-  if (!bundle.ok()) ThrowError(bundle.TakeStatus(), path);
-  return std::move(*bundle);
-}
+Bundle LoadBundle(const std::string& path, const LoadOptions& options) { return BundleOrThrow(Load(path, options), path); }
 
-Bundle FindBundle(const void* address, const LoadOptions& options) {
-  Result<Bundle> bundle = Find(address, options);
-  if (!bundle.ok()) ThrowError(bundle.TakeStatus(), "");
-  return std::move(*bundle);
-}
+Bundle FindBundle(const void* address, const LoadOptions& options) { return BundleOrThrow(Find(address, options), ""); }
 
 }  // namespace pannier

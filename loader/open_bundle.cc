@@ -3,7 +3,6 @@
 #include <memory>
 #include <string>
 #include <utility>
-#include <vector>
 
 #include "loader/bundle_impl.h"
 #include "loader/trust.h"
@@ -56,23 +55,18 @@ Result<Bundle> OpenMapped(Result<MappedFile> file, const std::string& path, cons
   return OpenImage(std::move(image), bytes, std::move(origin), options);
 }
 
-Bundle ValueOrThrow(Result<Bundle> bundle, const std::string& path) {
-  if (!bundle.ok()) ThrowError(bundle.TakeStatus(), path);
-  return std::move(*bundle);
-}
-
 }  // namespace
 
 Bundle OpenBundle(const std::string& path, const LoadOptions& options) {
-  return ValueOrThrow(OpenMapped(MappedFile::Open(path), path, options), path);
+  return BundleOrThrow(OpenMapped(MappedFile::Open(path), path, options), path);
 }
 
 Bundle OpenBundle(int file_descriptor, std::uint64_t offset, std::uint64_t size, const LoadOptions& options) {
-  return ValueOrThrow(OpenMapped(MappedFile::Map(file_descriptor, offset, size), "", options), "");
+  return BundleOrThrow(OpenMapped(MappedFile::Map(file_descriptor, offset, size), "", options), "");
 }
 
 Bundle OpenBundle(const void* bytes, std::size_t size, const LoadOptions& options) {
-  return ValueOrThrow(OpenImage(std::make_shared<OpenedImage>(), ByteView(bytes, size), {"", {}, false}, options), "");
+  return BundleOrThrow(OpenImage(std::make_shared<OpenedImage>(), ByteView(bytes, size), {"", {}, false}, options), "");
 }
 
 }  // namespace pannier

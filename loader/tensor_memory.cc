@@ -8,7 +8,6 @@
 #include "src/pages.h"
 #include "src/parallel.h"
 #include "src/params_walk.h"
-#include "src/text.h"
 
 namespace pannier {
 namespace {
@@ -39,7 +38,7 @@ TensorMemory::TensorMemory(const BundleReader& reader, const format::Artifact& p
 
 Status TensorMemory::Labelled(Status status, std::uint32_t index) const {
   if (status.ok()) return status;
-  return std::move(status).WithContext(StrCat("tensor \"", Printable(ToText(tensors_[index].name())), "\""));
+  return std::move(status).WithContext(Named(tensors_[index]));
 }
 
 // Wherever the bundle's bytes are in memory.

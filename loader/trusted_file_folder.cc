@@ -8,8 +8,6 @@
 #include <cstdlib>
 #include <cstring>
 #include <string>
-#include <utility>
-#include <vector>
 
 #include "loader/trusted_file.h"
 #include "src/text.h"

@@ -47,7 +47,7 @@ std::optional<std::vector<std::uint8_t>> DecodeBase64(std::string_view text) {
     for (std::size_t i = 0; i + 1 < digits; ++i) bytes.push_back(static_cast<std::uint8_t>(value >> (16 - 8 * i)));
   }
   // The last digit may have bits beyond the last byte.
-  if (EncodeBase64(ByteView(bytes.data(), bytes.size())) != whole) return std::nullopt;
+  if (EncodeBase64(View(bytes)) != whole) return std::nullopt;
   return bytes;
 }
 

@@ -64,6 +64,9 @@ format::Sha256 ToStored(const Sha256Digest& digest) {
 
 std::string_view ToText(const flatbuffers::String* string) { return {string->data(), string->size()}; }
 
+std::string Named(const format::Artifact& artifact) { return StrCat("artifact \"", Printable(ToText(artifact.name())), "\""); }
+std::string Named(const format::Tensor& tensor) { return StrCat("tensor \"", Printable(ToText(tensor.name())), "\""); }
+
 Result<TensorReader> TensorReader::Open(const format::Artifact& artifact, ByteView section, ByteView index, Digests digests) {
   PANNIER_TRY(const ByteView bytes, CheckedRange(index, *artifact.tensors(), "tensor table"));
   if (bytes.size() > kMaxTensorTableSize)
@@ -161,7 +164,7 @@ Result<ChunkedContent> TensorReader::Content(std::uint32_t i) const {
   const std::uint64_t count = ChunkCount(tensor.size(), table_->chunk_size());
   const ByteView table(chunk_table_.data() + tensor.first_chunk() * ChunkRecord::kSize,
                        static_cast<std::size_t>(count * ChunkRecord::kSize));
-  const std::string what = StrCat("tensor \"", Printable(ToText(tensor.name())), "\": chunk table");
+  const std::string what = StrCat(Named(tensor), ": chunk table");
   PANNIER_CHECK_OK(CheckDigest(digests_, table, *tensor.chunks_sha256(), what));
   return ChunkedContent(section_, table, tensor.size(), table_->chunk_size(), {tensor.group_offset(), tensor.group_size()});
 }

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -20,6 +21,9 @@ namespace pannier {
 Sha256Digest ToDigest(const format::Sha256& stored);
 format::Sha256 ToStored(const Sha256Digest& digest);
 std::string_view ToText(const flatbuffers::String* string);
+// For messages: artifact "NAME", tensor "NAME".
+std::string Named(const format::Artifact& artifact);
+std::string Named(const format::Tensor& tensor);
 
 // Of the manifest and of tables; those of chunks are checked by whoever decodes them.
 enum class Digests : std::uint8_t { kChecked, kIgnored };

@@ -2,6 +2,7 @@
 #ifndef PANNIER_SRC_BYTES_H_
 #define PANNIER_SRC_BYTES_H_
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -104,6 +105,13 @@ class ByteView {
   const std::uint8_t* data_ = nullptr;
   std::size_t size_ = 0;
 };
+
+inline ByteView View(const std::vector<std::uint8_t>& bytes) { return {bytes.data(), bytes.size()}; }
+template <std::size_t N>
+ByteView View(const std::array<std::uint8_t, N>& bytes) {
+  return {bytes.data(), N};
+}
+inline ByteView View(std::string_view text) { return {text.data(), text.size()}; }
 
 // Are all bytes zero? Used for padding.
 inline bool IsAllZero(ByteView bytes) {

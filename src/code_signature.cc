@@ -118,7 +118,7 @@ Status ReadSpecialSlots(ByteView directory, OldSignature& old) {
     const auto blob = std::find_if(facts.blobs.begin(), facts.blobs.end(),
                                    [slot](const SignatureBlob& candidate) { return candidate.slot == slot; });
     if (blob != facts.blobs.end()) {
-      const Sha256Digest made = Sha256Of(ByteView(blob->bytes.data(), blob->bytes.size()));
+      const Sha256Digest made = Sha256Of(View(blob->bytes));
       std::memcpy(out, made.bytes.data(), kDigest);
     } else if (type == kSha256) {
       std::memcpy(out, digest.data(), kDigest);
@@ -303,7 +303,7 @@ std::vector<std::uint8_t> MakeCodeSignature(const SignatureFacts& facts, const M
   const std::size_t digests = out.bytes.size();
   out.bytes.resize(digests + static_cast<std::size_t>(layout.pages * kDigest));
   HashPages(facts, file, code_size, threads, out.bytes.data() + digests);
-  for (const SignatureBlob& blob : facts.blobs) out.Put(ByteView(blob.bytes.data(), blob.bytes.size()));
+  for (const SignatureBlob& blob : facts.blobs) out.Put(View(blob.bytes));
   out.bytes.resize(static_cast<std::size_t>(AlignUp(out.bytes.size(), 16)));
   return std::move(out.bytes);
 }
@@ -321,12 +321,12 @@ std::vector<std::uint8_t> EncodeSignatureFacts(const SignatureFacts& facts) {
   out.Put(static_cast<std::uint32_t>(facts.identifier.size()));
   out.Put(static_cast<std::uint32_t>(facts.special_slots.size() / kDigest));
   out.Put(static_cast<std::uint32_t>(facts.blobs.size()));
-  out.Put(ByteView(facts.identifier.data(), facts.identifier.size()));
-  out.Put(ByteView(facts.special_slots.data(), facts.special_slots.size()));
+  out.Put(View(facts.identifier));
+  out.Put(View(facts.special_slots));
   for (const SignatureBlob& blob : facts.blobs) {
     out.Put(blob.slot);
     out.Put(static_cast<std::uint32_t>(blob.bytes.size()));
-    out.Put(ByteView(blob.bytes.data(), blob.bytes.size()));
+    out.Put(View(blob.bytes));
   }
   return std::move(out.bytes);
 }

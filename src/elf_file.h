@@ -30,7 +30,6 @@ inline constexpr std::uint32_t kSegmentReadable = 4;
 inline constexpr std::uint32_t kSectionNull = 0;
 inline constexpr std::uint32_t kSectionProgramBits = 1;
 inline constexpr std::uint32_t kSectionSymbols = 2;
-inline constexpr std::uint32_t kSectionStrings = 3;
 inline constexpr std::uint32_t kSectionNote = 7;
 inline constexpr std::uint32_t kSectionNoBits = 8;
 inline constexpr std::uint32_t kSectionDynamicSymbols = 11;
@@ -90,9 +89,7 @@ struct Header {
   // Offsets of the header's fields that an edit changes.
   std::size_t section_offset_field() const { return is_64 ? 40 : 32; }
   std::size_t segment_count_field() const { return is_64 ? 56 : 44; }
-  std::size_t section_entry_size_field() const { return is_64 ? 58 : 46; }
   std::size_t section_count_field() const { return is_64 ? 60 : 48; }
-  std::size_t name_section_field() const { return is_64 ? 62 : 50; }
 };
 
 bool HasMagic(ByteView file);

@@ -19,7 +19,11 @@ Result<std::optional<ByteView>> FindExported(ByteView library, std::string_view 
     case FileFormat::kUnknown:
       break;
   }
-  return {ErrorCode::kUnsupported, StrCat("found ", FormatName(format), ", expected a shared library")};
+  return NotALibrary(format);
+}
+
+Status SymbolWithoutBytes(std::string_view name, std::string_view what) {
+  return {ErrorCode::kUnsupported, StrCat("symbol ", Printable(name), ": found ", what, ", expected bytes of the file")};
 }
 
 }  // namespace pannier

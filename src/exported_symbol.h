@@ -15,6 +15,9 @@ namespace pannier {
 // zero-filled).
 Result<std::optional<ByteView>> FindExported(ByteView library, std::string_view name);
 
+// For those below: what such a symbol is.
+Status SymbolWithoutBytes(std::string_view name, std::string_view what);
+
 // One for each format; each in a file of its own.
 Result<std::optional<ByteView>> FindExportedElf(ByteView library, std::string_view name);
 Result<std::optional<ByteView>> FindExportedMachO(ByteView library, std::string_view name);

@@ -1,7 +1,6 @@
 // An exported symbol of an ELF library, found through the dynamic section alone: section headers may be gone.
 #include "src/elf_dynamic.h"
 #include "src/exported_symbol.h"
-#include "src/text.h"
 
 namespace pannier {
 
@@ -16,17 +15,14 @@ Result<std::optional<ByteView>> FindExportedElf(ByteView library, std::string_vi
     const auto table = file.FileOffset(file.Find(elf::kTagSymbols)->value);
     const elf::Symbol symbol = *elf::ParseSymbol(library, file.header, *table + number * elf::SymbolSize(file.header));
     if (symbol.section == elf::kUndefinedSection) continue;
-    const auto unsupported = [&](std::string_view what) {
-      return Status(ErrorCode::kUnsupported, StrCat("symbol ", Printable(name), ": found ", what, ", expected bytes of the file"));
-    };
-    if (symbol.section == elf::kAbsoluteSection) return unsupported("an absolute number");
+    if (symbol.section == elf::kAbsoluteSection) return SymbolWithoutBytes(name, "an absolute number");
     for (const elf::Segment& segment : file.segments) {
       if (segment.type != elf::kSegmentLoad || symbol.value < segment.vaddr || symbol.value - segment.vaddr >= segment.filesz)
         continue;
       const std::uint64_t offset = symbol.value - segment.vaddr;
       return std::optional(*library.Slice(segment.offset + offset, segment.filesz - offset));
     }
-    return unsupported("an address without bytes");
+    return SymbolWithoutBytes(name, "an address without bytes");
   }
   return std::optional<ByteView>();
 }

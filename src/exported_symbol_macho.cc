@@ -24,19 +24,13 @@ Result<std::optional<ByteView>> FindExportedMachO(ByteView library, std::string_
   const ByteView terminal = macho::FindInTrie(trie, "_" + std::string(name));
   if (terminal.empty()) return std::optional<ByteView>();
   PANNIER_TRY(const macho::Export exported, macho::ParseExport(terminal));
-  const auto unsupported = [&](const std::string& what) {
-    return Status(ErrorCode::kUnsupported, StrCat("symbol ", Printable(name), ": found ", what, ", expected bytes of the file"));
-  };
-  if (!exported.is_plain()) return unsupported(StrCat("an export of kind ", Hex(exported.flags)));
+  if (!exported.is_plain()) return SymbolWithoutBytes(name, StrCat("an export of kind ", Hex(exported.flags)));
   const auto text = std::find_if(segments.begin(), segments.end(),
                                  [](const macho::Segment& segment) { return segment.offset == 0 && segment.file_size != 0; });
   const auto address = text != segments.end() ? CheckedAdd(text->address, exported.address) : std::nullopt;
-  for (const macho::Segment& segment : segments) {
-    if (!address || *address < segment.address || *address - segment.address >= segment.file_size) continue;
-    const std::uint64_t skipped = *address - segment.address;
-    return std::optional(*library.Slice(segment.offset + skipped, segment.file_size - skipped));
-  }
-  return unsupported(StrCat("address ", Hex(exported.address), " without bytes"));
+  const std::optional<ByteView> found = address ? macho::BytesFrom(library, segments, *address) : std::nullopt;
+  if (!found) return SymbolWithoutBytes(name, StrCat("address ", Hex(exported.address), " without bytes"));
+  return found;
 }
 
 }  // namespace pannier

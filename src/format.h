@@ -19,8 +19,6 @@ inline constexpr std::uint16_t kVersionMinor = 0;
 
 // Our sections, as the manifest and ELF name them.
 inline constexpr std::string_view kAnchorSection = ".tvm.anchor";
-inline constexpr std::string_view kGraphSection = ".tvm.graph";
-inline constexpr std::string_view kParamsSection = ".tvm.params";
 inline constexpr std::string_view kExtraSection = ".tvm.extra";
 inline constexpr std::string_view kFactorySection = ".tvm.factory";  // graph and params within TVM's blob of modules
 inline constexpr std::string_view kIndexSection = ".tvm.index";

@@ -3,7 +3,7 @@
 
 #include "src/format.h"
 #include "src/parallel.h"
-#include "src/text.h"
+#include "src/payload.h"
 
 namespace pannier {
 
@@ -25,7 +25,7 @@ Sha256Digest ImageDigest(const LibraryImage& image, ByteView span_table) {
   }
   bytes.insert(bytes.end(), image.headers.begin(), image.headers.end());
   bytes.insert(bytes.end(), span_table.begin(), span_table.end());
-  return Sha256Of(ByteView(bytes.data(), bytes.size()));
+  return Sha256Of(View(bytes));
 }
 
 Result<std::vector<std::uint8_t>> SpanTable(const ByteSource& file, const LibraryImage& image, unsigned threads) {
@@ -35,7 +35,7 @@ Result<std::vector<std::uint8_t>> SpanTable(const ByteSource& file, const Librar
     const ImageSpan& span = image.spans[i];
     std::vector<std::uint8_t> bytes(static_cast<std::size_t>(span.size));
     PANNIER_CHECK_OK(file.ReadAt(span.file_offset, bytes.data(), bytes.size()));
-    records[i] = {span.address, span.size, span.is_gap, Sha256Of(ByteView(bytes.data(), bytes.size()))};
+    records[i] = {span.address, span.size, span.is_gap, Sha256Of(View(bytes))};
     return {};
   }));
   std::vector<std::uint8_t> table;
@@ -58,7 +58,7 @@ Result<MappedImage> ReadImage(ByteView file) {
   if (format == FileFormat::kElf) return ReadElfImage(file);
   if (format == FileFormat::kMachO) return ReadMachOImage(file);
   if (format == FileFormat::kPe) return ReadPeImage(file);
-  return {ErrorCode::kUnsupported, StrCat("found ", FormatName(format), ", expected a shared library")};
+  return NotALibrary(format);
 }
 
 }  // namespace pannier

@@ -10,7 +10,6 @@
 
 #include "src/byte_source.h"
 #include "src/bytes.h"
-#include "src/payload.h"
 #include "src/result.h"
 #include "src/sha256.h"
 

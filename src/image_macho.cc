@@ -47,7 +47,7 @@ class HeaderWriter {
   }
   void Put(ByteView more) { bytes.insert(bytes.end(), more.begin(), more.end()); }
   void PutName(std::string_view name) {
-    Put(ByteView(name.data(), name.size()));
+    Put(View(name));
     bytes.resize(bytes.size() + 16 - name.size());
   }
 
@@ -76,9 +76,9 @@ Result<Commands> ReadCommands(const ByteSource& library) {
   constexpr std::uint64_t kHeader = 32;
   Commands read;
   PANNIER_TRY(read.bytes, ReadBytes(library, 0, std::min(kHeader, library.size())));
-  PANNIER_TRY(read.header, macho::ParseHeader(ByteView(read.bytes.data(), read.bytes.size())));
+  PANNIER_TRY(read.header, macho::ParseHeader(View(read.bytes)));
   PANNIER_TRY(read.bytes, ReadBytes(library, 0, read.header.commands_end()).WithContext("load commands"));
-  PANNIER_TRY(read.commands, macho::ParseCommands(ByteView(read.bytes.data(), read.bytes.size()), read.header));
+  PANNIER_TRY(read.commands, macho::ParseCommands(View(read.bytes), read.header));
   PANNIER_TRY(read.segments, macho::ParseSegments(read.header, read.commands));
   PANNIER_CHECK_OK(macho::CheckSegmentsInFile(read.segments, library.size()));
   return read;
@@ -113,9 +113,9 @@ Status PutContent(const ByteSource& library, const Commands& read, std::size_t i
     if (blob.size != 0) {
       PANNIER_TRY(bytes, ReadBytes(library, blob.offset, blob.size).WithContext(StrCat("load command ", Hex(command.type))));
     }
-    const Sha256Digest digest = Sha256Of(ByteView(bytes.data(), bytes.size()));
+    const Sha256Digest digest = Sha256Of(View(bytes));
     out.Put(blob.size);
-    out.Put(ByteView(digest.bytes.data(), digest.bytes.size()));
+    out.Put(View(digest.bytes));
   }
   return {};
 }

@@ -99,11 +99,7 @@ std::string PeSignedSince(ByteView file) {
 }
 
 Result<MappedImage> ReadPeImage(ByteView file) {
-  PeModel model;
-  model.bytes = file;
-  PANNIER_TRY(model.header, pe::ParseHeader(file));
-  PANNIER_TRY(model.sections, pe::ParseSections(file, model.header));
-  PANNIER_CHECK_OK(pe::CheckSectionsInFile(model.sections, file.size()));
+  PANNIER_TRY(const PeModel model, ReadPeModel(file));
   MappedImage mapped;
   mapped.image = PeFacts(model, FirstTrailingDebugSection(model));
   for (const pe::Section& section : model.sections)

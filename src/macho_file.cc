@@ -14,6 +14,7 @@ constexpr std::uint32_t kMagic64 = 0xfeedfacf;
 constexpr std::uint32_t kFatMagic32 = 0xcafebabe;
 constexpr std::uint32_t kFatMagic64 = 0xcafebabf;
 constexpr std::size_t kNameSize = 16;
+constexpr std::uint32_t kMaxSlices = 42;
 constexpr std::uint32_t kLargestSliceAlign = 30;
 
 // Reads fields one after another; the caller has checked that all are there.
@@ -229,6 +230,15 @@ Status CheckSegmentsInFile(const std::vector<Segment>& segments, std::uint64_t f
                             ", expected a range within the file's ", file_size, " bytes; the file is cut off or damaged"));
   }
   return {};
+}
+
+std::optional<ByteView> BytesFrom(ByteView file, const std::vector<Segment>& segments, std::uint64_t address) {
+  for (const Segment& segment : segments) {
+    if (address < segment.address || address - segment.address >= segment.file_size) continue;
+    const std::uint64_t skipped = address - segment.address;
+    return file.Slice(segment.offset + skipped, segment.file_size - skipped);
+  }
+  return std::nullopt;
 }
 
 std::string ArchName(std::uint32_t cpu_type, std::uint32_t cpu_subtype) {

@@ -73,9 +73,7 @@ struct Header {
   std::size_t section_size() const { return is_64 ? 80 : 68; }
   std::uint64_t commands_end() const { return size() + std::uint64_t{commands_size}; }
 };
-// Offsets of the header's fields that an edit changes.
-inline constexpr std::size_t kCommandCountField = 16;
-inline constexpr std::size_t kCommandsSizeField = 20;
+inline constexpr std::size_t kCommandCountField = 16;  // its offset; that of the commands' size follows
 
 struct Command {
   std::uint32_t type = 0;
@@ -127,6 +125,9 @@ void EncodeSegment(const Header& header, const Segment& segment, std::uint8_t* o
 // All of the segments' bytes are in the file.
 Status CheckSegmentsInFile(const std::vector<Segment>& segments, std::uint64_t file_size);
 
+// From an address on, up to the end of what the file has of its segment.
+std::optional<ByteView> BytesFrom(ByteView file, const std::vector<Segment>& segments, std::uint64_t address);
+
 // "arm64", "x86_64", as lipo calls them; numbers where there is no name.
 std::string ArchName(std::uint32_t cpu_type, std::uint32_t cpu_subtype);
 
@@ -138,8 +139,6 @@ struct Slice {
   std::uint64_t size = 0;
   std::uint32_t align = 0;  // a power of two's exponent
 };
-
-inline constexpr std::uint32_t kMaxSlices = 42;
 
 struct FatFile {
   bool is_64 = false;  // its offsets, not what is in it

@@ -44,11 +44,21 @@ class MappedFile {
   static Result<MappedFile> OpenCopyOnWrite(const std::string& path, std::uint64_t offset, std::uint64_t size);
 
   // Bytes in memory as if they were a file's; they are borrowed. No identity.
-  static MappedFile Borrow(ByteView bytes);
+  static MappedFile Borrow(ByteView bytes) {
+    MappedFile file;
+    file.bytes_ = bytes;
+    return file;
+  }
 
   MappedFile() = default;
   MappedFile(MappedFile&& other) noexcept { *this = std::move(other); }
-  MappedFile& operator=(MappedFile&& other) noexcept;
+  MappedFile& operator=(MappedFile&& other) noexcept {
+    std::swap(mapping_, other.mapping_);
+    std::swap(mapping_size_, other.mapping_size_);
+    std::swap(bytes_, other.bytes_);
+    std::swap(identity_, other.identity_);
+    return *this;
+  }
   MappedFile(const MappedFile&) = delete;
   MappedFile& operator=(const MappedFile&) = delete;
   ~MappedFile();

@@ -79,31 +79,14 @@ Result<MappedFile> MappedFile::MapDescriptor(int descriptor, std::uint64_t offse
   return file;
 }
 
-MappedFile MappedFile::Borrow(ByteView bytes) {
-  MappedFile file;
-  file.bytes_ = bytes;
-  return file;
-}
-
-MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
-  std::swap(mapping_, other.mapping_);
-  std::swap(mapping_size_, other.mapping_size_);
-  std::swap(bytes_, other.bytes_);
-  std::swap(identity_, other.identity_);
-  return *this;
-}
-
 MappedFile::~MappedFile() {
   if (mapping_ != nullptr) munmap(mapping_, mapping_size_);
 }
 
 void MappedFile::Release(ByteView range) const {
   if (mapping_ == nullptr) return;  // borrowed
-  const std::uint64_t page = PageSize();
-  const auto base = reinterpret_cast<std::uintptr_t>(range.data());
-  const auto begin = static_cast<std::uintptr_t>(AlignUp(base, page));
-  const std::uintptr_t end = (base + range.size()) & ~static_cast<std::uintptr_t>(page - 1);
-  if (end > begin) madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
+  const PageRange pages = WholePagesWithin(range.data(), range.size());
+  if (!pages.is_empty()) madvise(reinterpret_cast<void*>(pages.begin), pages.end - pages.begin, MADV_DONTNEED);
 }
 
 }  // namespace pannier

@@ -76,31 +76,14 @@ Result<MappedFile> MappedFile::MapHandle(void* handle, std::uint64_t offset, std
   return file;
 }
 
-MappedFile MappedFile::Borrow(ByteView bytes) {
-  MappedFile file;
-  file.bytes_ = bytes;
-  return file;
-}
-
-MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
-  std::swap(mapping_, other.mapping_);
-  std::swap(mapping_size_, other.mapping_size_);
-  std::swap(bytes_, other.bytes_);
-  std::swap(identity_, other.identity_);
-  return *this;
-}
-
 MappedFile::~MappedFile() {
   if (mapping_ != nullptr) UnmapViewOfFile(mapping_);
 }
 
 void MappedFile::Release(ByteView range) const {
-  const std::uint64_t page = PageSize();
-  const auto base = reinterpret_cast<std::uintptr_t>(range.data());
-  const auto begin = static_cast<std::uintptr_t>(AlignUp(base, page));
-  const std::uintptr_t end = (base + range.size()) & ~static_cast<std::uintptr_t>(page - 1);
+  const PageRange pages = WholePagesWithin(range.data(), range.size());
   // Of pages that are not locked it says so, and takes them out of the working set: its documented use for this.
-  if (end > begin) VirtualUnlock(reinterpret_cast<void*>(begin), end - begin);
+  if (!pages.is_empty()) VirtualUnlock(reinterpret_cast<void*>(pages.begin), pages.end - pages.begin);
 }
 
 }  // namespace pannier

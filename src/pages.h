@@ -3,12 +3,25 @@
 #define PANNIER_SRC_PAGES_H_
 
 #include <cstddef>
+#include <cstdint>
 
 #include "src/bytes.h"
 
 namespace pannier {
 
 std::size_t PageSize();
+
+// The whole pages within a range.
+struct PageRange {
+  std::uintptr_t begin;
+  std::uintptr_t end;
+  bool is_empty() const { return end <= begin; }
+};
+inline PageRange WholePagesWithin(const void* data, std::size_t size) {
+  const auto address = reinterpret_cast<std::uintptr_t>(data);
+  const std::uintptr_t end = address + size;
+  return {static_cast<std::uintptr_t>(AlignUp(address, PageSize())), end - end % PageSize()};
+}
 
 // From this size on a block is worth pages of its own, which go back to the system as soon as it is freed.
 inline constexpr std::size_t kLeastPageBlock = std::size_t{1} << 20;

@@ -13,19 +13,6 @@
 namespace pannier {
 namespace {
 
-// The whole pages within a range.
-struct PageRange {
-  std::uintptr_t begin;
-  std::uintptr_t end;
-  bool is_empty() const { return end <= begin; }
-};
-
-PageRange WholePagesWithin(const void* data, std::size_t size) {
-  const auto address = reinterpret_cast<std::uintptr_t>(data);
-  const std::uintptr_t end = address + size;
-  return {static_cast<std::uintptr_t>(AlignUp(address, PageSize())), end - end % PageSize()};
-}
-
 void* MapAnonymous(std::size_t size) {
   void* const block = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANON, -1, 0);
   return block != MAP_FAILED ? block : nullptr;

@@ -9,19 +9,6 @@
 namespace pannier {
 namespace {
 
-// The whole pages within a range.
-struct PageRange {
-  std::uintptr_t begin;
-  std::uintptr_t end;
-  bool is_empty() const { return end <= begin; }
-};
-
-PageRange WholePagesWithin(const void* data, std::size_t size) {
-  const std::uintptr_t page = PageSize();
-  const auto address = reinterpret_cast<std::uintptr_t>(data);
-  return {static_cast<std::uintptr_t>(AlignUp(address, page)), (address + size) & ~(page - 1)};
-}
-
 // WIN32_MEMORY_RANGE_ENTRY, which headers for Windows 7 lack.
 struct MemoryRange {
   void* address;

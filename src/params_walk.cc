@@ -15,7 +15,7 @@ Status WalkParams(const TensorReader& tensors, const std::function<Status(ByteVi
     AppendParamsName(buffer, ToText(tensors[i].name()));
   }
   AppendParamsMiddle(buffer, tensors.size());
-  PANNIER_CHECK_OK(on_bytes(ByteView(buffer.data(), buffer.size())));
+  PANNIER_CHECK_OK(on_bytes(View(buffer)));
   for (std::uint32_t i = 0; i < tensors.size(); ++i) {
     const format::Tensor& tensor = tensors[i];
     const std::vector<std::int64_t> shape = ShapeOf(tensor);
@@ -25,7 +25,7 @@ Status WalkParams(const TensorReader& tensors, const std::function<Status(ByteVi
                                 DataTypeOf(tensor),
                                 {shape.data(), shape.size()},
                                 tensor.size()});
-    PANNIER_CHECK_OK(on_bytes(ByteView(buffer.data(), buffer.size())));
+    PANNIER_CHECK_OK(on_bytes(View(buffer)));
     PANNIER_TRY(const ChunkedContent content, tensors.Content(i));
     PANNIER_CHECK_OK(on_tensor(i, content));
   }

@@ -143,6 +143,10 @@ std::string_view FormatName(FileFormat format) {
   return "a file of unknown format";
 }
 
+Status NotALibrary(FileFormat format) {
+  return {ErrorCode::kUnsupported, StrCat("found ", FormatName(format), ", expected a shared library")};
+}
+
 std::optional<ByteView> Payload::Find(std::string_view name, std::uint64_t offset, std::uint64_t size) const {
   if (is_mapped()) return segment.Slice(offset, size);
   for (const NamedSection& section : sections) {
@@ -160,7 +164,7 @@ Result<Payload> FindPayload(ByteView file, std::string_view arch) {
   if (format == FileFormat::kElf) return FindInElf(file);
   if (format == FileFormat::kMachO) return FindInMachO(file);
   if (format == FileFormat::kPe) return FindInPe(file, false);
-  return {ErrorCode::kUnsupported, StrCat("found ", FormatName(format), ", expected a shared library")};
+  return NotALibrary(format);
 }
 
 Result<Payload> FindMappedPe(ByteView image) { return FindInPe(image, true); }

@@ -5,7 +5,6 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
-#include <string>
 #include <string_view>
 #include <vector>
 
@@ -20,6 +19,7 @@ enum class FileFormat { kElf, kArchive, kMachO, kPe, kUnknown };
 // By magic number alone.
 FileFormat DetectFormat(ByteView file);
 std::string_view FormatName(FileFormat format);
+Status NotALibrary(FileFormat format);
 
 // Borrows the image's bytes.
 struct Payload {

@@ -47,6 +47,15 @@ bool IsReferred(const PeModel& model, const pe::Section& section) {
 
 }  // namespace
 
+Result<PeModel> ReadPeModel(ByteView file) {
+  PeModel model;
+  model.bytes = file;
+  PANNIER_TRY(model.header, pe::ParseHeader(file));
+  PANNIER_TRY(model.sections, pe::ParseSections(file, model.header));
+  PANNIER_CHECK_OK(pe::CheckSectionsInFile(model.sections, file.size()));
+  return model;
+}
+
 std::optional<std::uint64_t> PeFileOffset(const std::vector<pe::Section>& sections, std::uint64_t address, std::uint64_t size) {
   for (const pe::Section& section : sections) {
     if (size != 0 && address >= section.address && FitsWithin(address - section.address, size, section.mapped_size()))

@@ -1,4 +1,4 @@
-// PeModel: what the PE planner knows of a host library. Facts only; made by host_pe.cc, or by a test.
+// PeModel: what the PE planner knows of a host library. Facts only.
 #ifndef PANNIER_SRC_PE_MODEL_H_
 #define PANNIER_SRC_PE_MODEL_H_
 
@@ -8,6 +8,7 @@
 
 #include "src/bytes.h"
 #include "src/pe_file.h"
+#include "src/result.h"
 
 namespace pannier {
 
@@ -19,6 +20,9 @@ struct PeModel {
   pe::Header header;
   std::vector<pe::Section> sections;  // their raw data is in the file
 };
+
+// The model borrows the bytes.
+Result<PeModel> ReadPeModel(ByteView file);
 
 // Where `size` bytes at an address are in the file, if a section's raw data holds them.
 std::optional<std::uint64_t> PeFileOffset(const std::vector<pe::Section>& sections, std::uint64_t address, std::uint64_t size);

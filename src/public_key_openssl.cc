@@ -8,7 +8,6 @@
 #include <openssl/x509.h>
 
 #include <array>
-#include <cstdint>
 #include <cstring>
 #include <utility>
 

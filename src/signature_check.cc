@@ -16,8 +16,7 @@ Result<std::vector<CheckedSignature>> CheckSignatures(const BundleReader& reader
     CheckedSignature result{signature.key_id, SignatureState::kUnchecked};
     const auto key = std::find_if(keys.begin(), keys.end(), [&](const PublicKey& one) { return one.id() == signature.key_id; });
     if (key != keys.end()) {
-      const bool is_right =
-          key->IsSignatureOf(ByteView(message.data(), message.size()), ByteView(signature.bytes.data(), signature.bytes.size()));
+      const bool is_right = key->IsSignatureOf(View(message), View(signature.bytes));
       result.state = is_right ? SignatureState::kRight : SignatureState::kWrong;
     }
     checked.push_back(std::move(result));

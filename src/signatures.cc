@@ -40,8 +40,7 @@ std::string Subject(std::string_view name, const Sha256Digest& digest) {
 
 // Everything of an envelope before its signatures.
 std::string EnvelopeStart(std::string_view statement) {
-  return StrCat(R"({"payload":")", EncodeBase64(ByteView(statement.data(), statement.size())), R"(","payloadType":")",
-                kStatementType, R"(","signatures":[)");
+  return StrCat(R"({"payload":")", EncodeBase64(View(statement)), R"(","payloadType":")", kStatementType, R"(","signatures":[)");
 }
 
 constexpr std::string_view kEnvelopeEnd = "]}";
@@ -152,8 +151,7 @@ std::string EnvelopeOf(std::string_view statement, const std::vector<BundleSigna
   std::string text = EnvelopeStart(statement);
   std::string_view comma;
   for (const BundleSignature& signature : signatures) {
-    text += StrCat(comma, kBeforeKeyId, signature.key_id, kBeforeSignature,
-                   EncodeBase64(ByteView(signature.bytes.data(), signature.bytes.size())), kAfterSignature);
+    text += StrCat(comma, kBeforeKeyId, signature.key_id, kBeforeSignature, EncodeBase64(View(signature.bytes)), kAfterSignature);
     comma = ",";
   }
   return text.append(kEnvelopeEnd);
@@ -172,7 +170,7 @@ Result<std::vector<std::uint8_t>> SignatureRoomWith(const BundleReader& reader, 
   std::vector<std::uint8_t> room;
   if (!signatures.empty()) {
     const std::string envelope = EnvelopeOf(StatementOf(reader), signatures);
-    Append(room, kEnvelopeRecord, ByteView(envelope.data(), envelope.size()));
+    Append(room, kEnvelopeRecord, View(envelope));
   }
   for (const Record& record : records) {
     if (record.type != kEnvelopeRecord) Append(room, record.type, record.bytes);

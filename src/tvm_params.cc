@@ -67,7 +67,7 @@ Status CheckMagic(std::uint64_t found, std::uint64_t expected) {
 // The promise that a bundle gives the file back byte for byte rests on this comparison, not on parser and writer being thought
 // alike.
 Status CheckWrittenAlike(const std::vector<std::uint8_t>& written, ByteView found) {
-  if (!(ByteView(written.data(), written.size()) == found)) return Malformed("found bytes that would be written differently");
+  if (!(View(written) == found)) return Malformed("found bytes that would be written differently");
   return {};
 }
 

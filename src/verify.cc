@@ -11,9 +11,9 @@
 #include <utility>
 
 #include "src/derived.h"
-#include "src/elf_file.h"
 #include "src/format.h"
 #include "src/image.h"
+#include "src/image_headers.h"
 #include "src/parallel.h"
 #include "src/released_pages.h"
 #include "src/signatures.h"
@@ -43,21 +43,11 @@ struct DerivedRange {
   std::uint64_t offset = 0;
   std::uint64_t size = 0;
   ByteView parameters;
-  std::string_view name;
 };
 
 std::string_view DerivedName(format::DerivedKind kind) {
   if (kind == format::DerivedKind::PeChecksum) return "checksum";
   return kind == format::DerivedKind::MachOSignature ? "code signature" : "derived bytes";
-}
-
-// GNU strip cuts an ELF segment off behind its last section: what is lost there is a gap, which the spans allow for.
-bool IsSameSegment(const ImageSegment& found, const ImageSegment& expected, bool is_elf) {
-  if (found.type != expected.type || found.flags != expected.flags || found.vaddr != expected.vaddr) return false;
-  if (found.filesz == expected.filesz && found.memsz == expected.memsz) return true;
-  const bool keeps_size = found.memsz == expected.memsz;
-  const bool had_no_zeroes = found.memsz == found.filesz && expected.memsz == expected.filesz;
-  return is_elf && found.type == elf::kSegmentLoad && found.filesz < expected.filesz && (keeps_size || had_no_zeroes);
 }
 
 // What strip and objcopy put between sections: zeroes, or behind the code of a PE section breakpoints.
@@ -153,19 +143,19 @@ class Verifier {
   std::vector<std::string> CompareDerived() const {
     std::vector<std::string> wrong;
     for (const DerivedRange& derived : derived_) {
+      const std::string_view name = DerivedName(derived.kind);
       const auto bytes = file_.bytes().Slice(derived.offset, derived.size);
       if (!bytes) {
-        wrong.push_back(
-            StrCat(derived.name, ": found the end of the file, expected ", derived.size, " bytes at ", Hex(derived.offset)));
+        wrong.push_back(StrCat(name, ": found the end of the file, expected ", derived.size, " bytes at ", Hex(derived.offset)));
         continue;
       }
       const Result<std::vector<std::uint8_t>> expected =
           MakeDerived(derived.kind, file_, derived.offset, derived.size, derived.parameters);
       if (!expected.ok()) {
-        wrong.push_back(StrCat(derived.name, ": ", expected.status().message()));
-      } else if (*bytes != ByteView(expected->data(), expected->size())) {
-        wrong.push_back(StrCat(derived.name, ": ", derived.size, " bytes at ", Hex(derived.offset),
-                               ": found others than follow from the file"));
+        wrong.push_back(StrCat(name, ": ", expected.status().message()));
+      } else if (*bytes != View(*expected)) {
+        wrong.push_back(
+            StrCat(name, ": ", derived.size, " bytes at ", Hex(derived.offset), ": found others than follow from the file"));
       }
     }
     return wrong;
@@ -182,7 +172,7 @@ class Verifier {
       std::fill(copy.begin() + static_cast<std::ptrdiff_t>(from - begin), copy.begin() + static_cast<std::ptrdiff_t>(to - begin),
                 std::uint8_t{0});
     }
-    return copy.empty() ? bytes : ByteView(copy.data(), copy.size());
+    return copy.empty() ? bytes : View(copy);
   }
 
   // A checksum lies within the host's bytes; a signature in a place of its own.
@@ -194,7 +184,7 @@ class Verifier {
     for (const format::Derived* entry : *list) {
       const ByteView parameters =
           entry->parameters() == nullptr ? ByteView() : ByteView(entry->parameters()->data(), entry->parameters()->size());
-      derived_.push_back({entry->kind(), entry->offset(), entry->size(), parameters, DerivedName(entry->kind())});
+      derived_.push_back({entry->kind(), entry->offset(), entry->size(), parameters});
     }
     return {};
   }
@@ -220,7 +210,7 @@ class Verifier {
 
   std::string LabelOf(const Checked& item) const {
     if (item.tensor == kNoTensor) return labels_[item.label];
-    return StrCat("tensor \"", Printable(ToText(tensors_.at(item.label)[item.tensor].name())), "\"");
+    return Named(tensors_.at(item.label)[item.tensor]);
   }
 
   // A damaged table is a difference of its artifact, not the end of the verification.
@@ -228,7 +218,7 @@ class Verifier {
     const std::size_t first = checked_.size();
     for (std::uint32_t i = 0; i < reader_.artifact_count(); ++i) {
       const format::Artifact& artifact = reader_.artifact(i);
-      const std::string name = StrCat("artifact \"", Printable(ToText(artifact.name())), "\"");
+      const std::string name = Named(artifact);
       const std::uint32_t label = Label(name);
       const Status status = [&]() -> Status {
         if (!BundleReader::CheckKind(artifact).ok()) {
@@ -431,16 +421,7 @@ class Verifier {
   Status CheckImageDigest() {
     const format::Image& image = *reader_.manifest().image();
     PANNIER_TRY(spans_, reader_.IndexBytes(*image.spans(), "image spans"));
-    if (image.identification()->size() != expected_.identification.size())
-      return Malformed("image: identification: expected 16 bytes");
-    std::copy(image.identification()->begin(), image.identification()->end(), expected_.identification.begin());
-    expected_.type = image.type();
-    expected_.machine = image.machine();
-    expected_.flags = image.flags();
-    expected_.entry = image.entry();
-    for (const format::Segment* segment : *image.segments())
-      expected_.segments.push_back({segment->type(), segment->flags(), segment->vaddr(), segment->filesz(), segment->memsz()});
-    if (image.headers() != nullptr) expected_.headers.assign(image.headers()->begin(), image.headers()->end());
+    PANNIER_TRY(expected_, RecordedImage(image));
     const Sha256Digest found = ImageDigest(expected_, spans_);
     if (found != ToDigest(*image.sha256()))
       Differ(StrCat("image digest: found ", found.Hex(), ", expected ", ToDigest(*image.sha256()).Hex()));
@@ -449,23 +430,8 @@ class Verifier {
 
   Status CheckHeaders() {
     PANNIER_TRY(mapped_, ReadImage(file_.bytes()));
-    const LibraryImage& found = mapped_.image;
-    if (found.identification != expected_.identification || found.type != expected_.type || found.machine != expected_.machine ||
-        found.flags != expected_.flags || found.entry != expected_.entry) {
-      Differ("file header: type, machine, flags or entry: found others than when it was embedded");
-    }
-    if (found.headers != expected_.headers) Differ("headers: found others than when it was embedded");
-    if (found.segments.size() != expected_.segments.size())
-      Differ(StrCat("segments: found ", found.segments.size(), ", expected ", expected_.segments.size()));
-    for (std::size_t i = 0; i < std::min(found.segments.size(), expected_.segments.size()); ++i) {
-      const ImageSegment& a = found.segments[i];
-      const ImageSegment& b = expected_.segments[i];
-      if (!IsSameSegment(a, b, reader_.manifest().format() == format::ImageFormat::Elf)) {
-        Differ(StrCat("segment ", i, ": found type ", Hex(a.type), " flags ", Hex(a.flags), " address ", Hex(a.vaddr), " sizes ",
-                      a.filesz, "/", a.memsz, ", expected type ", Hex(b.type), " flags ", Hex(b.flags), " address ", Hex(b.vaddr),
-                      " sizes ", b.filesz, "/", b.memsz));
-      }
-    }
+    CompareHeaders(mapped_.image, expected_, reader_.manifest().format() == format::ImageFormat::Elf,
+                   [this](std::string line) { Differ(std::move(line)); });
     return NoteRewritten();
   }
 
@@ -490,7 +456,7 @@ class Verifier {
     for (std::uint64_t i = 0; i * SpanRecord::kSize < spans_.size(); ++i) {
       PANNIER_TRY(const SpanRecord span, ParseSpanRecord(spans_, i));
       const auto bytes = AtAddress(span.address, span.size);
-      if (!bytes && span.is_gap) continue;  // no longer in the file: IsSameSegment
+      if (!bytes && span.is_gap) continue;  // no longer in the file: IsSameSegment (image_headers.cc)
       if (!bytes) {
         Differ(StrCat("image: found no ", span.size, " bytes at address ", Hex(span.address)));
         continue;

@@ -7,7 +7,6 @@
 #include <vector>
 
 #include "src/bundle_reader.h"
-#include "src/bytes.h"
 #include "src/effort.h"
 #include "src/mapped_file.h"
 #include "src/result.h"

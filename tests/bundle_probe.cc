@@ -49,8 +49,7 @@ int Compare(const Bundle& bundle, const char* path, const std::string& placement
             const std::string& params) {
   if (bundle.graph_json() != graph) return Wrong("the graph differs");
   const auto bytes = bundle.artifact("params").bytes();
-  if (!(ByteView(bytes.data(), bytes.size()) == ByteView(params.data(), params.size())))
-    return Wrong("params, put together again, differ");
+  if (ByteView(bytes.data(), bytes.size()) != View(params)) return Wrong("params, put together again, differ");
 
   const ByteView expected(params.data(), params.size());
   const Result<ParamsFile> file = ParseParams(MemorySource(expected));

@@ -139,7 +139,7 @@ void Put64(std::string& file, std::size_t at, std::uint64_t value) {
   StoreInteger(reinterpret_cast<std::uint8_t*>(&file[at]), value, ByteOrder::kLittle);
 }
 
-std::uint64_t Get64(const std::string& file, std::size_t at) { return *ByteView(file.data(), file.size()).Read<std::uint64_t>(at); }
+std::uint64_t Get64(const std::string& file, std::size_t at) { return *View(file).Read<std::uint64_t>(at); }
 
 struct HostileFile {
   const char* name;

@@ -20,11 +20,11 @@ namespace {
 using Json = nlohmann::json;
 
 const std::string kBytes = Pattern(1000, 1);
-const Sha256Digest kFile = Sha256Of(ByteView(kBytes.data(), kBytes.size()));
+const Sha256Digest kFile = Sha256Of(View(kBytes));
 
 // As model-signing 1.1.1 writes it.
 Json Statement() {
-  const std::string root = Sha256Of(ByteView(kFile.bytes.data(), kFile.bytes.size())).Hex();
+  const std::string root = Sha256Of(View(kFile.bytes)).Hex();
   return {{"_type", "https://in-toto.io/Statement/v1"},
           {"subject", Json::array({{{"name", "model.so"}, {"digest", {{"sha256", root}}}}})},
           {"predicateType", "https://model_signing/signature/v1.0"},
@@ -39,7 +39,7 @@ Json SignatureFile() {
   return {{"mediaType", "application/vnd.dev.sigstore.bundle.v0.3+json"},
           {"verificationMaterial", {{"publicKey", {{"hint", std::string(64, 'a')}}}, {"tlogEntries", Json::array()}}},
           {"dsseEnvelope",
-           {{"payload", EncodeBase64(ByteView(statement.data(), statement.size()))},
+           {{"payload", EncodeBase64(View(statement))},
             {"payloadType", "application/vnd.in-toto+json"},
             {"signatures", Json::array({signature})}}}};
 }

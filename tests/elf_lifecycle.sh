@@ -4,31 +4,13 @@
 set -euo pipefail
 pannier=$1 run_model=$2 data=$3
 . "$(dirname "${BASH_SOURCE[0]}")/relay_data.sh"
+. "$(dirname "${BASH_SOURCE[0]}")/lifecycle.sh"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 failures=0
 skips=0
 host=$data/linux-x86_64/lib.so
-embed() { "$pannier" embed "$@" --graph "$data/graph.json" --params "$data/params.bin" -q; }
 model_runs() { "$run_model" "$1" "$data/input.npy" "$data/output.npy" 1e-6 >"$work/log" 2>&1; }
-check() {  # check NAME COMMAND...
-  local name=$1
-  shift
-  if "$@" >"$work/out" 2>&1; then
-    printf 'ok      %s\n' "$name"
-  else
-    printf 'FAILED  %s\n' "$name"
-    sed 's/^/        /' "$work/out" "$work/log" 2>/dev/null || true
-    failures=$((failures + 1))
-  fi
-}
-refused_with() {  # refused_with STATUS TEXT COMMAND...
-  local status=0 expected=$1 text=$2
-  shift 2
-  "$@" >"$work/refusal" 2>&1 || status=$?
-  cat "$work/refusal"
-  [[ $status == "$expected" ]] && grep -qF "$text" "$work/refusal"
-}
 elflint() { eu-elflint --gnu-ld "$1" 2>&1 | sed 's/section \[ *[0-9]*\]/section/; s/0x[0-9a-f]*/ADDRESS/g' | sort -u; }
 no_new_findings() { comm -13 <(elflint "$1") <(elflint "$2") | grep -v '^No errors$' >"$work/new" || true; cat "$work/new"; [[ ! -s $work/new ]]; }
 same_symbols() { diff <(readelf --dyn-syms -W "$1" | awk 'NR > 3 {print $2, $8}' | sort) <(readelf --dyn-syms -W "$2" | awk 'NR > 3 {print $2, $8}' | sort); }

@@ -10,6 +10,7 @@
 
 #include "embedder/embed.h"
 #include "embedder/opened_bundle.h"
+#include "embedder/restore.h"
 #include "src/verify.h"
 #include "tests/file_fixture.h"
 
@@ -47,6 +48,25 @@ inline VerifyReport MustVerify(const std::string& path) {
   Result<VerifyReport> report = VerifyFile(bundle->file, bundle->reader, 0);
   REQUIRE(report.ok());
   return std::move(*report);
+}
+
+// File and image verify, and restored it is the host again; answers with the bundle's bytes.
+inline std::string CheckSound(const std::string& bundle, const std::string& host, const Folder& folder) {
+  {
+    const Result<OpenedBundle> opened = OpenedBundle::Open(bundle);
+    REQUIRE(opened.ok());
+    for (auto* const verify : {&VerifyFile, &VerifyImage}) {
+      const Result<VerifyReport> report = (*verify)(opened->file, opened->reader, 1);
+      REQUIRE(report.ok());
+      CAPTURE(report->differences);
+      CHECK(report->passed());
+    }
+  }
+  const Status restored = Restore(bundle, folder / "restored");
+  INFO(restored.message());
+  REQUIRE(restored.ok());
+  CHECK(ReadFile(folder / "restored") == host);
+  return ReadFile(bundle);
 }
 
 }  // namespace pannier

@@ -8,17 +8,13 @@
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
-#include <filesystem>
-#include <fstream>
 #include <string>
 #include <thread>
 #include <utility>
 #include <vector>
 
 #include "embedder/opened_bundle.h"
-#include "embedder/restore.h"
 #include "pannier/loader.h"
-#include "src/verify.h"
 #include "tests/embed_fixture.h"
 #include "tests/params_builder.h"
 
@@ -61,8 +57,7 @@ TEST_CASE("params longer than what is in memory at a time come back, with the di
       CHECK(MustVerify(folder / "model.so").passed());
       const Result<OpenedBundle> opened = OpenedBundle::Open(folder / "model.so");
       REQUIRE(opened.ok());
-      for (std::uint32_t i = 0; i < 2; ++i)
-        CHECK(ToDigest(*opened->reader.artifact(i).sha256()) == Sha256Of(ByteView(file.data(), file.size())));
+      for (std::uint32_t i = 0; i < 2; ++i) CHECK(ToDigest(*opened->reader.artifact(i).sha256()) == Sha256Of(View(file)));
       const Bundle bundle = OpenBundle(folder / "model.so");
       for (const char* name : {"params", "blob"}) {
         const auto bytes = bundle.artifact(name).bytes();

@@ -6,20 +6,16 @@ usage: tests/export_test.py PANNIER DATA
 The judges come from PyPI, once, into build/deps. Exit status: 0 all as expected; 1 not; 4 the judges are not to be had, nothing was tested.
 """
 
-import fcntl
 import json
-import os
 import pathlib
 import random
-import shutil
 import struct
 import subprocess
 import sys
 import tempfile
 import zipfile
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
-REQUIREMENTS = ["numpy", "ml_dtypes", "safetensors"]
+import own_python
 
 # NumPy's and safetensors' names of types, by DLPack's code, bits and lanes. None: the format has no such type.
 TYPES = {
@@ -53,28 +49,9 @@ TYPES = {
 }
 SHAPES = [(), (0,), (3, 0, 2), (1,), (7,), (2, 3, 5), (1,) * 32]
 
-
-def installed():
-    """the Python of a virtual environment with the judges, or none"""
-    folder = ROOT / "build/deps/export"
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with open(f"{folder}.lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (folder / "complete.txt").exists():
-            shutil.rmtree(folder, ignore_errors=True)
-            subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-            if subprocess.run([folder / "bin/python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *REQUIREMENTS]).returncode != 0:
-                return None
-            (folder / "complete.txt").touch()
-    return folder / "bin/python"
-
-
-python = installed()
-if python is None:
+if not own_python.run_by("export", ["numpy", "ml_dtypes", "safetensors"]):
     print("export_test.py: NumPy and safetensors cannot be installed; nothing was tested")
     sys.exit(4)
-if pathlib.Path(sys.prefix).resolve() != python.parent.parent.resolve():
-    os.execv(python, [python, *sys.argv])
 
 import ml_dtypes
 import numpy

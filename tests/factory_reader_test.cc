@@ -9,7 +9,6 @@
 #include <vector>
 
 #include "embedder/artifact_stream.h"
-#include "embedder/commands.h"
 #include "embedder/restore.h"
 #include "pannier/loader.h"
 #include "pannier/pannier.h"
@@ -45,8 +44,7 @@ const std::string kPlainTree = Tree({0, 1, 1}, {1});
 // A .params file as the blob has it: without its first two words, and with the second count in front of the first.
 std::string InBlob(const std::string& params, std::size_t tensors) {
   std::size_t middle = 24;
-  for (std::size_t i = 0; i < tensors; ++i)
-    middle += 8 + static_cast<std::size_t>(*ByteView(params.data(), params.size()).Read<std::uint64_t>(middle));
+  for (std::size_t i = 0; i < tensors; ++i) middle += 8 + static_cast<std::size_t>(*View(params).Read<std::uint64_t>(middle));
   return params.substr(middle, 8) + params.substr(16, middle - 16) + params.substr(middle + 8);
 }
 
@@ -338,7 +336,7 @@ TEST_CASE("Factory: what needs digests is refused, and a payload wins") {
   REQUIRE(Embed(HostOf("linux-x86_64"), Artifacts(), folder / "both.so", as_factory).ok());
   CHECK(MustVerify(folder / "both.so").passed());
   std::string bytes = ReadFile(folder / "both.so");
-  const Result<Payload> payload = FindPayloadOrFactory(ByteView(bytes.data(), bytes.size()));
+  const Result<Payload> payload = FindPayloadOrFactory(View(bytes));
   REQUIRE(payload.ok());
   CHECK(payload->has_digests());
   bytes[static_cast<std::size_t>(payload->anchor_file_offset)] = 'x';

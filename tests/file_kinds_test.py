@@ -7,7 +7,6 @@ Where nothing can be done: exit status 2, a message that names the file, every f
 as expected; 1 not. What this machine does not allow is skipped, and counted.
 """
 
-import hashlib
 import json
 import os
 import pathlib

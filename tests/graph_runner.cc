@@ -110,9 +110,31 @@ GraphRunner::GraphRunner(Bundle bundle) : bundle_(std::move(bundle)) {
   const auto rows = graph.at("node_row_ptr").get<std::vector<std::size_t>>();
   Require(rows.size() == nodes.size() + 1 && rows[0] == 0 && std::is_sorted(rows.begin(), rows.end()) && rows.back() <= 1 << 20,
           "node_row_ptr ascends, one more than nodes");
+  ReadEntries(graph, rows.back());
+  for (std::size_t i = 0; i < nodes.size(); ++i) {
+    Require(rows[i + 1] > rows[i], "a node without an output");
+    if (nodes[i].at("op") == "null") arguments_.emplace(nodes[i].at("name").get<std::string>(), rows[i]);
+  }
+  for (const Json& head : graph.at("heads")) outputs_.push_back(EntryOf(head, rows, nodes.size()));
 
-  // Entries, and how much storage they share.
-  const std::size_t count = rows.back();
+  // Parameters where the bundle has them, memory for all else.
+  BindParams();
+  for (Storage& place : storage_) {
+    if (place.data != nullptr) continue;
+    place.owned = AllocateAligned(place.size);
+    place.data = place.owned.get();
+  }
+  for (Entry& entry : entries_) {
+    entry.tensor.data = storage_[entry.storage].data;
+    entry.tensor.ndim = static_cast<std::int32_t>(entry.shape.size());
+    entry.tensor.shape = entry.shape.data();
+  }
+  ReadCalls(nodes, rows);
+  SetCallbacks();
+}
+
+// What nodes give, and how much storage it shares.
+void GraphRunner::ReadEntries(const Json& graph, std::size_t count) {
   const Json& types = AttributeList(graph, "dltype", count);
   const Json& shapes = AttributeList(graph, "shape", count);
   const Json& storage = AttributeList(graph, "storage_id", count);
@@ -133,26 +155,10 @@ GraphRunner::GraphRunner(Bundle bundle) : bundle_(std::move(bundle)) {
     Require(entry.storage < count, "a storage_id beyond the entries");
     storage_[entry.storage].size = std::max(storage_[entry.storage].size, entry.size);
   }
-  for (std::size_t i = 0; i < nodes.size(); ++i) {
-    Require(rows[i + 1] > rows[i], "a node without an output");
-    if (nodes[i].at("op") == "null") arguments_.emplace(nodes[i].at("name").get<std::string>(), rows[i]);
-  }
-  for (const Json& head : graph.at("heads")) outputs_.push_back(EntryOf(head, rows, nodes.size()));
+}
 
-  // Parameters where the bundle has them, memory for all else.
-  BindParams();
-  for (Storage& place : storage_) {
-    if (place.data != nullptr) continue;
-    place.owned = AllocateAligned(place.size);
-    place.data = place.owned.get();
-  }
-  for (Entry& entry : entries_) {
-    entry.tensor.data = storage_[entry.storage].data;
-    entry.tensor.ndim = static_cast<std::int32_t>(entry.shape.size());
-    entry.tensor.shape = entry.shape.data();
-  }
-
-  // Calls: inputs come first, then outputs.
+// Inputs come first, then outputs.
+void GraphRunner::ReadCalls(const Json& nodes, const std::vector<std::size_t>& rows) {
   for (std::size_t i = 0; i < nodes.size(); ++i) {
     if (nodes[i].at("op") == "null") continue;
     Call call;
@@ -173,7 +179,6 @@ GraphRunner::GraphRunner(Bundle bundle) : bundle_(std::move(bundle)) {
     call.function = bundle_.symbol<PackedCFunc>(function.c_str());
     calls_.push_back(std::move(call));
   }
-  SetCallbacks();
 }
 
 // Parameters that the graph does not name are left alone, as TVM does.

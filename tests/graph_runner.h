@@ -7,8 +7,8 @@
 #include <map>
 #include <memory>
 #include <new>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "pannier/bundle.h"
@@ -59,6 +59,8 @@ class GraphRunner {
     std::vector<std::size_t> arguments;  // entries
   };
 
+  void ReadEntries(const nlohmann::json& graph, std::size_t count);
+  void ReadCalls(const nlohmann::json& nodes, const std::vector<std::size_t>& rows);
   void BindParams();
   void SetCallbacks() const;
 

@@ -4,7 +4,6 @@
 #define PANNIER_TESTS_MACHO_BUILDER_H_
 
 #include <cstdint>
-#include <cstring>
 #include <string>
 #include <vector>
 
@@ -14,6 +13,8 @@
 namespace pannier {
 
 using Bytes = std::vector<std::uint8_t>;
+
+inline std::string Text(const Bytes& bytes) { return {bytes.begin(), bytes.end()}; }
 
 inline void Append(Bytes& out, std::uint64_t value, std::size_t size) {
   for (std::size_t i = 0; i < size; ++i) out.push_back(static_cast<std::uint8_t>(value >> (8 * i)));
@@ -74,44 +75,71 @@ struct MachOSpec {
 
 inline constexpr std::uint64_t kBuilderPage = 0x4000;
 
+// A table of segments, starts in the first of data, one import.
+inline Bytes BuildFixups(const MachOSpec& spec) {
+  const std::size_t segments = spec.data_segments + 2;
+  Bytes fixups;
+  const std::uint32_t table = 32;
+  const std::uint32_t padding = segments % 2 == 0 && spec.spare ? 4 : 0;
+  const auto starts = static_cast<std::uint32_t>(4 + segments * 4 + padding);  // of __DATA, from the table
+  const std::uint32_t imports = table + starts + 24;
+  Append(fixups, 0, 4);  // version
+  Append(fixups, table, 4);
+  Append(fixups, imports, 4);
+  Append(fixups, imports + 4, 4);  // symbols
+  Append(fixups, 1, 4);            // count
+  Append(fixups, 1, 4);            // format
+  Append(fixups, 0, 4);            // symbols' format
+  Append(fixups, 0, 4);
+  Append(fixups, segments, 4);
+  for (std::size_t i = 0; i < segments; ++i) Append(fixups, i == 1 ? starts : 0, 4);
+  Append(fixups, 0, padding);
+  Append(fixups, 24, 4);  // dyld_chained_starts_in_segment
+  Append(fixups, kBuilderPage, 2);
+  Append(fixups, spec.is_64 ? 6 : 3, 2);
+  Append(fixups, kBuilderPage, 8);
+  Append(fixups, 0, 4);
+  Append(fixups, 1, 2);
+  Append(fixups, 0, 2);
+  Append(fixups, 0x00000201, 4);  // import
+  const std::string symbols = std::string("\0_malloc\0", 9);
+  fixups.insert(fixups.end(), symbols.begin(), symbols.end());
+  return fixups;
+}
+
+// With one section or none, that goes to the segment's end.
+inline Bytes SegmentCommand(const macho::Header& header, const char* name, std::uint64_t at, std::uint64_t size,
+                            std::uint64_t memory, std::uint32_t protection, const char* section, std::uint64_t section_at) {
+  macho::Segment segment;
+  segment.name = name;
+  segment.address = segment.offset = at;
+  segment.file_size = size;
+  segment.memory_size = memory;
+  segment.max_protection = segment.protection = protection;
+  if (section != nullptr) {
+    macho::Section one;
+    one.name = section;
+    one.segment_name = name;
+    one.address = section_at;
+    one.size = at + size - section_at;
+    one.offset = static_cast<std::uint32_t>(section_at);
+    segment.sections.push_back(one);
+  }
+  Bytes bytes(header.segment_size() + segment.sections.size() * header.section_size());
+  EncodeSegment(header, segment, bytes.data());
+  return bytes;
+}
+
 inline Bytes BuildMachO(const MachOSpec& spec) {
   macho::Header header;
   header.is_64 = spec.is_64;
-  const std::size_t segments = spec.data_segments + 2;
   const std::uint64_t link_edit = kBuilderPage * (1 + spec.data_segments);
 
   // __LINKEDIT: fixups, symbols, strings, signature.
   Bytes tail;
-  std::uint32_t fixups_size = 0;
-  if (spec.chained) {
-    const std::uint32_t table = 32;
-    const std::uint32_t padding = segments % 2 == 0 && spec.spare ? 4 : 0;
-    const auto starts = static_cast<std::uint32_t>(4 + segments * 4 + padding);  // of __DATA, from the table
-    const std::uint32_t imports = table + starts + 24;
-    Append(tail, 0, 4);  // version
-    Append(tail, table, 4);
-    Append(tail, imports, 4);
-    Append(tail, imports + 4, 4);  // symbols
-    Append(tail, 1, 4);            // count
-    Append(tail, 1, 4);            // format
-    Append(tail, 0, 4);            // symbols' format
-    Append(tail, 0, 4);
-    Append(tail, segments, 4);
-    for (std::size_t i = 0; i < segments; ++i) Append(tail, i == 1 ? starts : 0, 4);
-    Append(tail, 0, padding);
-    Append(tail, 24, 4);  // dyld_chained_starts_in_segment
-    Append(tail, kBuilderPage, 2);
-    Append(tail, spec.is_64 ? 6 : 3, 2);
-    Append(tail, kBuilderPage, 8);
-    Append(tail, 0, 4);
-    Append(tail, 1, 2);
-    Append(tail, 0, 2);
-    Append(tail, 0x00000201, 4);  // import
-    const std::string symbols = std::string("\0_malloc\0", 9);
-    tail.insert(tail.end(), symbols.begin(), symbols.end());
-    fixups_size = static_cast<std::uint32_t>(tail.size());
-    tail.resize(AlignUp(tail.size(), 8));
-  }
+  if (spec.chained) tail = BuildFixups(spec);
+  const std::size_t fixups_size = tail.size();
+  tail.resize(AlignUp(tail.size(), 8));
   const std::uint64_t trie_at = link_edit + tail.size();
   Append(tail, spec.trie);
   tail.resize(AlignUp(tail.size(), 8));
@@ -132,24 +160,7 @@ inline Bytes BuildMachO(const MachOSpec& spec) {
   std::vector<Bytes> commands;
   auto add_segment = [&](const char* name, std::uint64_t at, std::uint64_t size, std::uint64_t memory, std::uint32_t protection,
                          const char* section, std::uint64_t section_at) {
-    macho::Segment segment;
-    segment.name = name;
-    segment.address = segment.offset = at;
-    segment.file_size = size;
-    segment.memory_size = memory;
-    segment.max_protection = segment.protection = protection;
-    if (section != nullptr) {
-      macho::Section one;
-      one.name = section;
-      one.segment_name = name;
-      one.address = section_at;
-      one.size = at + size - section_at;
-      one.offset = static_cast<std::uint32_t>(section_at);
-      segment.sections.push_back(one);
-    }
-    Bytes bytes(header.segment_size() + segment.sections.size() * header.section_size());
-    EncodeSegment(header, segment, bytes.data());
-    commands.push_back(bytes);
+    commands.push_back(SegmentCommand(header, name, at, size, memory, protection, section, section_at));
   };
   auto word = [](std::uint64_t value) { return static_cast<std::uint32_t>(value); };
   std::vector<std::string> names;
@@ -168,7 +179,7 @@ inline Bytes BuildMachO(const MachOSpec& spec) {
     id.resize(AlignUp(id.size(), 8));
     StoreInteger(id.data() + 4, word(id.size()), ByteOrder::kLittle);
     if (spec.file_type == macho::kTypeLibrary) commands.push_back(id);
-    if (spec.chained) commands.push_back(Command(macho::kChainedFixups, {word(link_edit), fixups_size}));
+    if (spec.chained) commands.push_back(Command(macho::kChainedFixups, {word(link_edit), word(fixups_size)}));
     if (spec.trie_command == macho::kExportsTrie)
       commands.push_back(Command(macho::kExportsTrie, {word(trie_at), word(spec.trie.size())}));
     if (spec.trie_command == macho::kDyldInfoOnly)

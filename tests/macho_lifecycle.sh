@@ -6,21 +6,10 @@
 # lld 16 writes chained fixups, which lld 14 cannot; without it those checks are skipped, and counted.
 set -euo pipefail
 pannier=$1 data=$2
+. "$(dirname "${BASH_SOURCE[0]}")/lifecycle.sh"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 failures=0 skipped=0
-embed() { "$pannier" embed "$@" --graph "$data/graph.json" --params "$data/params.bin" -q; }
-check() {  # check NAME COMMAND...
-  local name=$1
-  shift
-  if "$@" >"$work/out" 2>&1; then
-    printf 'ok      %s\n' "$name"
-  else
-    printf 'FAILED  %s\n' "$name"
-    sed 's/^/        /' "$work/out"
-    failures=$((failures + 1))
-  fi
-}
 skip() {
   printf 'skipped %s\n' "$1"
   skipped=$((skipped + 1))
@@ -36,13 +25,6 @@ tool() {  # the first of LLVM's versions that is there
 objdump=$(tool llvm-objdump) strip=$(tool llvm-strip) lipo=$(tool llvm-lipo) install_name_tool=$(tool llvm-install-name-tool)
 nm=$(tool llvm-nm) otool=$(tool llvm-otool) linker=$(tool ld64.lld) clang=$(tool clang)
 chained_linker=$(command -v ld64.lld-16 || true)
-refused_with() {  # refused_with STATUS TEXT COMMAND...
-  local status=0 expected=$1 text=$2
-  shift 2
-  "$@" >"$work/refusal" 2>&1 || status=$?
-  cat "$work/refusal"
-  [[ $status == "$expected" ]] && grep -qF "$text" "$work/refusal"
-}
 # What dyld acts on, without the file's name and without segment numbers of none of ours.
 dump() { "$objdump" --macho "$2" "$1" 2>&1 | tail -n +2; }
 same_dump() { diff <(dump "$1" "$3") <(dump "$2" "$3"); }

@@ -12,8 +12,8 @@
 
 #include "embedder/embed.h"
 #include "embedder/fat_bundle.h"
+#include "embedder/macho_model.h"
 #include "embedder/opened_bundle.h"
-#include "embedder/plan_macho.h"
 #include "embedder/restore.h"
 #include "pannier/loader.h"
 #include "src/code_signature.h"
@@ -25,11 +25,6 @@
 
 namespace pannier {
 namespace {
-
-ByteView View(const Bytes& bytes) { return {bytes.data(), bytes.size()}; }
-ByteView View(const std::string& bytes) { return {bytes.data(), bytes.size()}; }
-
-std::string Text(const Bytes& bytes) { return {bytes.begin(), bytes.end()}; }
 
 struct Library {
   macho::Header header;
@@ -64,22 +59,9 @@ std::string RoundTrip(const Folder& folder, const Bytes& host, const EmbedOption
   const Result<EmbedSummary> summary = TryEmbed(folder, host, options);
   INFO(summary.status().message());
   REQUIRE(summary.ok());
-  {
-    const Result<OpenedBundle> bundle = OpenedBundle::Open(folder / "model.dylib");
-    REQUIRE(bundle.ok());
-    for (auto* const verify : {&VerifyFile, &VerifyImage}) {
-      const Result<VerifyReport> report = (*verify)(bundle->file, bundle->reader, 1);
-      REQUIRE(report.ok());
-      CAPTURE(report->differences);
-      CHECK(report->passed());
-    }
-  }
-  const Status restored = Restore(folder / "model.dylib", folder / "restored.dylib");
-  INFO(restored.message());
-  REQUIRE(restored.ok());
-  CHECK(ReadFile(folder / "restored.dylib") == Text(host));
+  const std::string bundle = CheckSound(folder / "model.dylib", Text(host), folder);
   CHECK(OpenBundle(folder / "model.dylib").graph_json() == "{\"nodes\": [1, 2, 3]}");
-  return ReadFile(folder / "model.dylib");
+  return bundle;
 }
 
 // What dyld asks of a library's layout.
@@ -130,7 +112,7 @@ void CheckFixups(const Bytes& host, const std::string& bundle) {
 
 TEST_CASE("segments that map the file over and over are refused") {
   Bytes file = BuildMachO({});
-  const Result<MachOHost> host = ReadMachOHost(ByteView(file.data(), file.size()));
+  const Result<MachOModel> host = ReadMachOHost(View(file));
   REQUIRE(host.ok());
   for (macho::Segment segment : host->segments) {
     if (segment.name == macho::kLinkEdit) break;
@@ -138,7 +120,7 @@ TEST_CASE("segments that map the file over and over are refused") {
     segment.file_size = segment.memory_size = host->link_edit_segment().offset;
     EncodeSegment(host->header, segment, file.data() + host->commands[segment.command].offset);
   }
-  const Status status = ReadMachOHost(ByteView(file.data(), file.size())).status();
+  const Status status = ReadMachOHost(View(file)).status();
   CHECK(status.code() == ErrorCode::kMalformed);
   CHECK(status.message().substr(0, 16) == "segments: found ");
 }

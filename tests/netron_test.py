@@ -7,41 +7,20 @@ Netron and Playwright come from PyPI, once, into build/deps; the browser is the 
 Screenshots go to WORK. Exit status: 0 all as expected; 1 not; 4 Netron or Chromium is not to be had, nothing was tested.
 """
 
-import fcntl
 import json
-import os
 import pathlib
 import shutil
 import socket
 import subprocess
 import sys
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+import own_python
+
 CHROMIUM = shutil.which("chromium")
-REQUIREMENTS = ["netron", "playwright"]
 
-
-def installed():
-    """the Python of a virtual environment with Netron, or none"""
-    folder = ROOT / "build/deps/netron"
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with open(f"{folder}.lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (folder / "complete.txt").exists():
-            shutil.rmtree(folder, ignore_errors=True)
-            subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-            if subprocess.run([folder / "bin/python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *REQUIREMENTS]).returncode != 0:
-                return None
-            (folder / "complete.txt").touch()
-    return folder / "bin/python"
-
-
-python = installed() if CHROMIUM else None
-if python is None:
+if not (CHROMIUM and own_python.run_by("netron", ["netron", "playwright"])):
     print("netron_test.py: no chromium, or Netron cannot be installed; nothing was tested")
     sys.exit(4)
-if pathlib.Path(sys.prefix).resolve() != python.parent.parent.resolve():
-    os.execv(python, [python, *sys.argv])
 
 import netron
 from playwright.sync_api import sync_playwright

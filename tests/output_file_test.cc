@@ -26,8 +26,6 @@ namespace {
 
 constexpr const char* kAccessControlList = "system.posix_acl_access";
 
-ByteView View(const std::string& bytes) { return {bytes.data(), bytes.size()}; }
-
 // Create, write, Commit; the message, or "done".
 std::string Replace(const std::string& target, const std::string& bytes, const FileSource* metadata_from = nullptr) {
   auto output = OutputFile::Create(target, metadata_from);

@@ -9,6 +9,7 @@
 
 #include "src/bytes.h"
 #include "src/pe_file.h"
+#include "src/pe_model.h"
 #include "tests/file_fixture.h"
 
 namespace pannier {
@@ -50,6 +51,15 @@ struct PeParts {
 };
 
 inline constexpr std::uint32_t kPeDebugSection = 0x42000040;
+
+// Of a file that is sound.
+inline PeModel ModelOf(const std::string& file) {
+  PeModel model;
+  model.bytes = View(file);
+  model.header = *pe::ParseHeader(model.bytes);
+  model.sections = *pe::ParseSections(model.bytes, model.header);
+  return model;
+}
 
 // Writes fields at offsets of a string.
 class PeWriter {

@@ -4,28 +4,10 @@
 set -euo pipefail
 pannier=$1 data=$2
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+. "$here/lifecycle.sh"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 failures=0
-embed() { "$pannier" embed "$@" --graph "$data/graph.json" --params "$data/params.bin" -q; }
-check() {  # check NAME COMMAND...
-  local name=$1
-  shift
-  if "$@" >"$work/out" 2>&1; then
-    printf 'ok      %s\n' "$name"
-  else
-    printf 'FAILED  %s\n' "$name"
-    sed 's/^/        /' "$work/out"
-    failures=$((failures + 1))
-  fi
-}
-refused_with() {  # refused_with STATUS TEXT COMMAND...
-  local status=0 expected=$1 text=$2
-  shift 2
-  "$@" >"$work/refusal" 2>&1 || status=$?
-  cat "$work/refusal"
-  [[ $status == "$expected" ]] && grep -qF -e "$text" "$work/refusal"
-}
 rules() { python3 "$here/pe_rules.py" "$1"; }
 # Tables as tools print them, without numbers that move with the debug sections' place.
 imports_and_exports() { llvm-readobj --coff-imports --coff-exports --coff-basereloc --coff-load-config --coff-tls-directory "$1" | grep -v '^File: '; }

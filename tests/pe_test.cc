@@ -17,22 +17,12 @@
 namespace pannier {
 namespace {
 
-ByteView View(const std::string& bytes) { return {bytes.data(), bytes.size()}; }
-
 PeParts Debugged() {
   PeParts parts;
   parts.sections.push_back({"/4", kPeDebugSection, 700, 1024});
   parts.sections.push_back({"/16", kPeDebugSection, 100, 512});
   parts.symbols = {{1, 0}, {4, 0}, {5, 4}, {5, 3}, {0xffff, 0}, {0, 0}};
   return parts;
-}
-
-PeModel ModelOf(const std::string& file) {
-  PeModel model;
-  model.bytes = View(file);
-  model.header = *pe::ParseHeader(model.bytes);
-  model.sections = *pe::ParseSections(model.bytes, model.header);
-  return model;
 }
 
 // `artifacts` of 1000 bytes each, and the rest, as the finisher lays them out.

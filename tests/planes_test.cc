@@ -20,8 +20,6 @@ namespace {
 
 using Bytes = std::vector<std::uint8_t>;
 
-ByteView View(const Bytes& bytes) { return {bytes.data(), bytes.size()}; }
-
 // Numbers as weights are: near zero, of random mantissa and sign.
 Bytes Weights(std::size_t size, std::size_t width) {
   Bytes bytes(size);

@@ -1,5 +1,4 @@
 // What tensors have in common: equal ones and equal chunks are kept once, small ones share a chunk, whatever the codec.
-#include <algorithm>
 #include <catch2/catch_test_macros.hpp>
 #include <cstdint>
 #include <string>
@@ -153,7 +152,7 @@ TEST_CASE("equal ranges are found whatever the number of threads") {
   add("b", 7);
   add(twin, 3);
   add(large, 0);
-  const MemorySource memory(ByteView(source.data(), source.size()));
+  const MemorySource memory(View(source));
   for (const unsigned threads : {1U, 5U}) {
     const Result<std::vector<std::size_t>> found = FindEqualRanges(memory, ranges, threads);
     REQUIRE(found.ok());

@@ -1,7 +1,6 @@
 // TVM's .params files: a real one, made ones with one thing wrong, and that fields and data give the file back.
 #include "src/tvm_params.h"
 
-#include <algorithm>
 #include <catch2/catch_test_macros.hpp>
 #include <cstdint>
 #include <fstream>
@@ -9,7 +8,6 @@
 #include <iterator>
 #include <limits>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "src/byte_source.h"

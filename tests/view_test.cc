@@ -2,7 +2,6 @@
 #include <array>
 #include <catch2/catch_test_macros.hpp>
 #include <cmath>
-#include <cstdlib>
 #include <cstring>
 #include <limits>
 #include <nlohmann/json.hpp>
@@ -252,8 +251,7 @@ TEST_CASE("values below a byte are packed where there is no byte for each", "[vi
   const auto read = [&](ValueLayout layout) {
     values.clear();
     std::uint64_t left = layout.count;
-    ForEachValue(ByteView(bytes.data(), bytes.size()), layout.width, left,
-                 [&](std::uint64_t bits) { values.push_back(bits & 15); });
+    ForEachValue(View(bytes), layout.width, left, [&](std::uint64_t bits) { values.push_back(bits & 15); });
     return values;
   };
   CHECK(read(LayoutOf({1, 4, 1}, {3}, 2)) == std::vector<std::uint64_t>{1, 2, 3});
@@ -287,8 +285,7 @@ struct FakeLibrary {
 };
 
 Json CompareFunctions(const FakeLibrary& a, const FakeLibrary& b) {
-  return CompareLibraries(a.facts, ByteView(a.code.data(), a.code.size()), b.facts,
-                          ByteView(b.code.data(), b.code.size()))["functions"];
+  return CompareLibraries(a.facts, View(a.code), b.facts, View(b.code))["functions"];
 }
 
 // call rel32; ret

@@ -4,9 +4,7 @@
 #include <algorithm>
 #include <iterator>
 #include <nlohmann/json.hpp>
-#include <optional>
 #include <set>
-#include <utility>
 #include <vector>
 
 #include "embedder/artifact_stream.h"
@@ -22,8 +20,6 @@ namespace pannier {
 namespace {
 
 using Json = nlohmann::json;
-
-constexpr std::uint64_t kLongestGraph = std::uint64_t{64} << 20;
 
 Json SideJson(const DiffSide& side) {
   const BundleReader& reader = side.bundle.reader;
@@ -51,18 +47,6 @@ Result<Sha256Digest> DigestOf(const DiffSide& side, const format::Artifact& arti
   return sha256.Finish();
 }
 
-Result<GraphModel> ReadGraph(const DiffSide& side, const format::Artifact& artifact) {
-  PANNIER_CHECK_OK(BundleReader::CheckKind(artifact));
-  if (artifact.size() > kLongestGraph)
-    return {ErrorCode::kLimit, StrCat("graph: found ", artifact.size(), " bytes, expected at most ", kLongestGraph)};
-  std::string text;
-  PANNIER_CHECK_OK(StreamArtifact(side.bundle.file, side.bundle.reader, artifact, 0, [&](ByteView bytes) -> Status {
-    text += bytes.text();
-    return {};
-  }));
-  return ParseGraph(text);
-}
-
 // Nodes where both are graphs; else their sizes are all there is to say. Null: no difference.
 Result<Json> CompareGraphArtifacts(const DiffSide& a, const DiffSide& b) {
   const format::Artifact* const left = Find(a, kGraphArtifact);
@@ -71,8 +55,8 @@ Result<Json> CompareGraphArtifacts(const DiffSide& a, const DiffSide& b) {
   PANNIER_TRY(const Sha256Digest one, DigestOf(a, *left));
   PANNIER_TRY(const Sha256Digest other, DigestOf(b, *right));
   if (one == other) return Json();
-  const Result<GraphModel> before = ReadGraph(a, *left);
-  const Result<GraphModel> after = ReadGraph(b, *right);
+  const Result<GraphModel> before = ReadGraph(a.bundle, *left);
+  const Result<GraphModel> after = ReadGraph(b.bundle, *right);
   if (before.ok() && after.ok()) return CompareGraphs(*before, *after);
   return Json{{"note", before.ok() ? after.status().message() : before.status().message()}};
 }

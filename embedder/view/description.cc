@@ -5,20 +5,23 @@
 
 #include <algorithm>
 #include <iterator>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <set>
+#include <utility>
 
 #include "embedder/restore.h"
 #include "src/module_blob.h"
 #include "src/params_walk.h"
 #include "src/signature_check.h"
-#include "src/signatures.h"
 #include "src/text.h"
 
 namespace pannier {
 namespace {
 
 using Json = nlohmann::json;
+
+constexpr int kDescriptionVersion = 1;  // of the JSON; fields are added without a new one
 
 std::string KindText(format::ArtifactKind kind) {
   if (kind == format::ArtifactKind::TvmParams) return "params";
@@ -76,8 +79,7 @@ Result<Json> DescribeArtifact(const BundleReader& reader, const format::Artifact
 Result<Json> DescribeArtifacts(const BundleReader& reader) {
   Json artifacts = Json::array();
   for (std::uint32_t i = 0; i < reader.artifact_count(); ++i) {
-    PANNIER_TRY(Json entry, DescribeArtifact(reader, reader.artifact(i))
-                                .WithContext(StrCat("artifact \"", Printable(ToText(reader.artifact(i).name())), "\"")));
+    PANNIER_TRY(Json entry, DescribeArtifact(reader, reader.artifact(i)).WithContext(Named(reader.artifact(i))));
     artifacts.push_back(std::move(entry));
   }
   return artifacts;
@@ -191,6 +193,16 @@ Json DescribeChanges(ByteView file, const BundleReader& reader, const LibraryFac
 }
 
 }  // namespace
+
+std::string ChangesText(const Json& changes) {
+  std::map<std::string, std::uint64_t> places;
+  for (const Json& edit : changes["edits"])
+    places[Printable(edit["place"].get_ref<const std::string&>())] += edit["bytes"].get<std::uint64_t>();
+  std::string text = StrCat(changes["bytes_changed"].get<std::uint64_t>(), " bytes of the host");
+  const char* separator = ": ";
+  for (const auto& [place, bytes] : places) text += StrCat(std::exchange(separator, ", "), bytes, " in ", place);
+  return text;
+}
 
 Result<std::string> CodecText(const ChunkedContent& content) {
   std::set<Codec> codecs;

@@ -14,11 +14,12 @@
 
 namespace pannier {
 
-inline constexpr int kDescriptionVersion = 1;  // of the JSON; fields are added without a new one
-
 // `library`: the bundle's file itself. With `keys`, signatures are checked.
 Result<nlohmann::json> Describe(const OpenedBundle& bundle, const std::string& path, const LibraryFacts& library,
                                 const std::vector<PublicKey>& keys);
+
+// Of what Describe says of changes: "12 bytes of the host: 8 in .dynamic, 4 in headers and tables".
+std::string ChangesText(const nlohmann::json& changes);
 
 // "store", "zstd", "planes", or several of them where chunks differ.
 Result<std::string> CodecText(const ChunkedContent& content);

@@ -9,7 +9,6 @@
 #include <vector>
 
 #include "embedder/view/graph_model.h"
-#include "src/result.h"
 
 namespace pannier {
 

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "embedder/artifact_stream.h"
 #include "embedder/strict_json.h"
 #include "src/bytes.h"
 #include "src/text.h"
@@ -15,6 +16,7 @@ namespace {
 
 using Json = nlohmann::json;
 
+constexpr std::uint64_t kLongestGraph = std::uint64_t{64} << 20;
 constexpr std::size_t kMostNodes = 1'000'000;
 constexpr std::size_t kMostEntries = 4'000'000;
 
@@ -146,11 +148,6 @@ Status ReadEntries(const Json& json, GraphModel& graph) {
   return {};
 }
 
-bool EndsWithNumber(std::string_view name, std::size_t& cut) {
-  cut = name.find_last_not_of("0123456789");
-  return cut != std::string_view::npos && cut + 1 < name.size() && name[cut] == '_' && cut != 0;
-}
-
 }  // namespace
 
 Result<GraphModel> ParseGraph(std::string_view text) {
@@ -171,13 +168,26 @@ Result<GraphModel> ParseGraph(std::string_view text) {
   return graph;
 }
 
+Result<GraphModel> ReadGraph(const OpenedBundle& bundle, const format::Artifact& artifact) {
+  PANNIER_CHECK_OK(BundleReader::CheckKind(artifact));
+  if (artifact.size() > kLongestGraph)
+    return {ErrorCode::kLimit, StrCat("graph: found ", artifact.size(), " bytes, expected at most ", kLongestGraph)};
+  std::string text;
+  PANNIER_CHECK_OK(StreamArtifact(bundle.file, bundle.reader, artifact, 0, [&](ByteView bytes) -> Status {
+    text += bytes.text();
+    return {};
+  }));
+  return ParseGraph(text);
+}
+
 std::string OperatorName(const GraphNode& node) {
   if (!node.is_call() || node.is_nop()) return node.name;
   std::string_view name = node.function.empty() ? node.name : node.function;
   const std::size_t fused = name.find("fused_");
   if (fused != std::string_view::npos && fused + 6 < name.size()) name.remove_prefix(fused + 6);
-  std::size_t cut = 0;
-  if (EndsWithNumber(name, cut)) name = name.substr(0, cut);
+  const std::size_t last = name.find_last_not_of("0123456789");
+  const bool has_number = last != std::string_view::npos && last != 0 && name[last] == '_' && last + 1 < name.size();
+  if (has_number) name = name.substr(0, last);
   return std::string(name);
 }
 

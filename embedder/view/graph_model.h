@@ -5,7 +5,6 @@
 #ifndef PANNIER_EMBEDDER_VIEW_GRAPH_MODEL_H_
 #define PANNIER_EMBEDDER_VIEW_GRAPH_MODEL_H_
 
-#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -13,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "embedder/opened_bundle.h"
 #include "src/result.h"
 
 namespace pannier {
@@ -49,6 +49,8 @@ struct GraphModel {
 
 // kMalformed where it is not such a graph.
 Result<GraphModel> ParseGraph(std::string_view json);
+// Of an artifact of up to 64 MiB.
+Result<GraphModel> ReadGraph(const OpenedBundle& bundle, const format::Artifact& artifact);
 
 // The operators that TVM fused into a function, by its name: "tvmgen_default_fused_nn_dense_add_1" gives "nn_dense_add".
 std::string OperatorName(const GraphNode& node);

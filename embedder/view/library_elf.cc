@@ -1,6 +1,5 @@
 // What an ELF library says of itself. Sources: System V gABI; for the build id, binutils' NT_GNU_BUILD_ID note.
 #include <algorithm>
-#include <array>
 #include <utility>
 
 #include "embedder/view/library_facts.h"

@@ -6,7 +6,6 @@
 #define PANNIER_EMBEDDER_VIEW_LIBRARY_FACTS_H_
 
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>

@@ -68,15 +68,6 @@ void ReadCommands(const std::vector<macho::Command>& commands, LibraryFacts& fac
   }
 }
 
-ByteView BytesFrom(ByteView library, const std::vector<macho::Segment>& segments, std::uint64_t address) {
-  for (const macho::Segment& segment : segments) {
-    if (address < segment.address || address - segment.address >= segment.file_size) continue;
-    const std::uint64_t skipped = address - segment.address;
-    return library.Slice(segment.offset + skipped, segment.file_size - skipped).value_or(ByteView());
-  }
-  return {};
-}
-
 bool IsInCode(const LibraryFacts& facts, std::uint64_t address) {
   return std::any_of(facts.sections.begin(), facts.sections.end(), [address](const LibrarySection& section) {
     return section.is_code && address >= section.address && address - section.address < section.size;
@@ -89,7 +80,7 @@ void AddFunction(ByteView library, const std::vector<macho::Segment>& segments, 
   LibraryFunction function;
   function.name = symbol.substr(symbol.front() == '_' ? 1 : 0);  // as C has it
   function.address = address;
-  function.bytes = BytesFrom(library, segments, address);
+  function.bytes = macho::BytesFrom(library, segments, address).value_or(ByteView());
   function.is_exported = is_exported;
   facts.functions.push_back(std::move(function));
 }

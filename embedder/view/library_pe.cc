@@ -141,11 +141,7 @@ class FunctionReader {
 }  // namespace
 
 Result<LibraryFacts> ReadPeFacts(ByteView library) {
-  PeModel model;
-  model.bytes = library;
-  PANNIER_TRY(model.header, pe::ParseHeader(library));
-  PANNIER_TRY(model.sections, pe::ParseSections(library, model.header));
-  PANNIER_CHECK_OK(pe::CheckSectionsInFile(model.sections, library.size()));
+  PANNIER_TRY(const PeModel model, ReadPeModel(library));
   LibraryFacts facts;
   facts.format = FileFormat::kPe;
   facts.bits = model.header.is_64 ? 64 : 32;

@@ -62,8 +62,8 @@ std::string EscapeJson(const std::string& json) {
 }
 
 std::string SourceDigest(std::string_view text) {
-  const Sha256Digest digest = Sha256Of(ByteView(text.data(), text.size()));
-  return StrCat("'sha256-", EncodeBase64(ByteView(digest.bytes.data(), digest.bytes.size())), "'");
+  const Sha256Digest digest = Sha256Of(View(text));
+  return StrCat("'sha256-", EncodeBase64(View(digest.bytes)), "'");
 }
 
 // In one pass, so that nothing that was put in is taken for a place to put something in.

@@ -1,16 +1,16 @@
 // The description of a bundle, its graph with places to draw it at, its tensors with statistics, its file's map.
 #include "embedder/view/report.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
-#include <map>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <string>
 #include <unordered_map>
 #include <utility>
 
-#include "embedder/artifact_stream.h"
 #include "embedder/view/description.h"
 #include "embedder/view/file_map.h"
 #include "embedder/view/graph_layout.h"
@@ -27,7 +27,6 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr std::uint64_t kLongestGraph = std::uint64_t{64} << 20;
 constexpr std::size_t kMostFunctionsShown = 20000;
 constexpr std::size_t kMostAttributes = 100;  // of a node
 constexpr std::size_t kMostProblems = 100;
@@ -84,17 +83,6 @@ Status AddStatistics(const OpenedBundle& bundle, const ReportOptions& options, c
       problems.push_back(StrCat("tensor ", Printable(ToText(tensors[i].name())), ": ", Printable(failures[i])));
   }
   return {};
-}
-
-Result<std::string> GraphText(const OpenedBundle& bundle, const format::Artifact& artifact) {
-  if (artifact.size() > kLongestGraph)
-    return {ErrorCode::kLimit, StrCat("graph: found ", artifact.size(), " bytes, expected at most ", kLongestGraph)};
-  std::string text;
-  PANNIER_CHECK_OK(StreamArtifact(bundle.file, bundle.reader, artifact, 0, [&](ByteView bytes) -> Status {
-    text += bytes.text();
-    return {};
-  }));
-  return text;
 }
 
 std::string_view KindText(NodeKind kind) {
@@ -216,12 +204,6 @@ Json MapJson(ByteView file, const BundleReader& reader, const LibraryFacts& libr
   return map;
 }
 
-std::string JoinTexts(const std::set<std::string>& texts) {
-  std::string all;
-  for (const std::string& text : texts) all += StrCat(all.empty() ? "" : ", ", text);
-  return all;
-}
-
 // The description's artifacts, tensors apart.
 void SplitTensors(Json& artifacts, Json& tensors) {
   for (Json& artifact : artifacts) {
@@ -229,7 +211,7 @@ void SplitTensors(Json& artifacts, Json& tensors) {
     if (found == artifact.end()) continue;
     std::set<std::string> codecs;
     for (const Json& tensor : *found) codecs.insert(tensor["codec"].get<std::string>());
-    artifact["codec"] = JoinTexts(codecs);
+    artifact["codec"] = fmt::format("{}", fmt::join(codecs, ", "));
     if (artifact["name"] == kParamsArtifact || tensors.empty()) tensors = std::move(*found);
     artifact.erase(found);
   }
@@ -251,15 +233,6 @@ void FillIn(Json& report, Json& tensors, Json& problems) {
   for (Json& tensor : tensors) tensor.emplace("statistics", nullptr);
 }
 
-void AddChangeNotes(const Json& changes, Json& notes) {
-  if (changes.is_null()) return;
-  std::map<std::string, std::uint64_t> places;
-  for (const Json& edit : changes["edits"]) places[edit["place"].get<std::string>()] += edit["bytes"].get<std::uint64_t>();
-  std::string text = StrCat("embedding changed ", changes["bytes_changed"].get<std::uint64_t>(), " bytes of the host");
-  for (const auto& [place, bytes] : places) text += StrCat(text.find(':') == std::string::npos ? ": " : ", ", bytes, " in ", place);
-  notes.push_back(std::move(text));
-}
-
 }  // namespace
 
 Result<Json> MakeReport(const OpenedBundle& bundle, const std::string& path, const ReportOptions& options) {
@@ -273,9 +246,7 @@ Result<Json> MakeReport(const OpenedBundle& bundle, const std::string& path, con
   SplitTensors(report["artifacts"], tensors);
   if (const auto index = reader.FindArtifact(kGraphArtifact)) {
     const auto show = [&]() -> Status {
-      PANNIER_CHECK_OK(BundleReader::CheckKind(reader.artifact(*index)));
-      PANNIER_TRY(const std::string text, GraphText(bundle, reader.artifact(*index)));
-      PANNIER_TRY(const GraphModel graph, ParseGraph(text));
+      PANNIER_TRY(const GraphModel graph, ReadGraph(bundle, reader.artifact(*index)));
       const GraphReport nodes(graph, library, tensors);
       report["graph"] = nodes.Make(options.placing);
       report["memory"] = MemoryJson(graph, nodes.is_param());
@@ -292,7 +263,7 @@ Result<Json> MakeReport(const OpenedBundle& bundle, const std::string& path, con
   }
   report["functions"] = TakeFunctions(report["library"], notes);
   report["map"] = MapJson(bundle.file.bytes(), reader, library);
-  AddChangeNotes(report["changes"], notes);
+  if (!report["changes"].is_null()) notes.push_back(StrCat("embedding changed ", ChangesText(report["changes"])));
   FillIn(report, tensors, problems);
   MakePrintable(report);
   MakePrintable(tensors);

@@ -19,7 +19,7 @@ Status ForEachNumber(const ChunkedContent& content, const ValueLayout& layout, c
   for (std::uint64_t i = 0; i < content.chunk_count(); ++i) {
     buffer.resize(content.chunk_bytes(i));
     PANNIER_CHECK_OK(content.DecodeChunk(i, buffer.data(), check, decoder));
-    ForEachValue(ByteView(buffer.data(), buffer.size()), layout.width, left, [&](std::uint64_t bits) { function(decode(bits)); });
+    ForEachValue(View(buffer), layout.width, left, [&](std::uint64_t bits) { function(decode(bits)); });
   }
   return {};
 }

@@ -119,8 +119,7 @@ class Benchmark {
       PANNIER_TRY(const std::vector<std::uint8_t> bytes, ReadGroup(*input_.file, plan, group));
       const EncoderPool::Lease encoder = encoders.Take();
       ChunkRecord record;
-      PANNIER_CHECK_OK(EncodeInto(group.plan, ByteView(bytes.data(), bytes.size()), groups_at_ + i * EncodedBound(kLargestGroup),
-                                  *encoder, record));
+      PANNIER_CHECK_OK(EncodeInto(group.plan, View(bytes), groups_at_ + i * EncodedBound(kLargestGroup), *encoder, record));
       for (const std::size_t member : group.members) {
         chunks_[tensors_[member].first_chunk].record = record;
         tensors_[member].group = {plan.contents[member].group_offset, group.size};

@@ -1,8 +1,6 @@
 // Fuzz target: a bundle of any format in memory and in a file, and all that the loader's users can ask of it.
 #include <cstring>
 #include <memory>
-#include <string>
-#include <vector>
 
 #include "pannier/loader.h"
 #include "src/payload.h"

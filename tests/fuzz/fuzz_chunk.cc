@@ -22,14 +22,13 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   std::vector<std::uint8_t> table(ChunkRecord::kSize);
   StoreChunkRecord(table, 0, {0, static_cast<std::uint32_t>(stored.size()), codec, Sha256Of(stored_view)});
   const GroupPlace group = is_grouped ? GroupPlace{place, place + content_size} : GroupPlace{};
-  const ChunkedContent content(stored_view, ByteView(table.data(), table.size()), content_size, kLargest, group);
+  const ChunkedContent content(stored_view, View(table), content_size, kLargest, group);
   const Status decodable = content.CheckDecodable();
   std::vector<std::uint8_t> out(content_size, 0xaa);
   const Status decoded = content.Decode(out.data(), 1, true);
   Require(content.CheckDigests(1).ok() == content.Record(0).ok(), "a digest that is right is found right");
   const Result<std::optional<ByteView>> whole = content.StoredWhole();
-  if (whole.ok() && whole->has_value())
-    Require(decoded.ok() && **whole == ByteView(out.data(), out.size()), "stored bytes are what they decode to");
+  if (whole.ok() && whole->has_value()) Require(decoded.ok() && **whole == View(out), "stored bytes are what they decode to");
   if (decoded.ok() && codec == Codec::kPlanes) Require(decodable, "what decodes was seen to be decodable");
   (void)content.StoredBytes();
   return 0;

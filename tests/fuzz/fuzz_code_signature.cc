@@ -9,16 +9,16 @@ namespace {
 
 void RequireSameAgain(const SignatureFacts& facts) {
   const std::vector<std::uint8_t> encoded = EncodeSignatureFacts(facts);
-  const Result<SignatureFacts> decoded = DecodeSignatureFacts(ByteView(encoded.data(), encoded.size()));
+  const Result<SignatureFacts> decoded = DecodeSignatureFacts(View(encoded));
   Require(decoded.status(), "facts that were encoded decode");
   Require(EncodeSignatureFacts(*decoded) == encoded, "facts that were encoded decode to the same");
   const MemoryFile memory;
   const std::vector<std::uint8_t> code(5000);
-  memory.Put(ByteView(code.data(), code.size()));
+  memory.Put(View(code));
   const GuardedMapping mapping(memory, code.size());
   const std::vector<std::uint8_t> signature = MakeCodeSignature(facts, mapping.file(), code.size(), 1);
   Require(signature.size() == CodeSignatureSize(facts, code.size()), "a signature has the size that was told");
-  Require(ParseCodeSignature(ByteView(signature.data(), signature.size())).status(), "a signature that was made is one");
+  Require(ParseCodeSignature(View(signature)).status(), "a signature that was made is one");
 }
 
 }  // namespace
@@ -30,7 +30,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const Result<SignatureFacts> facts = DecodeSignatureFacts(input);
   if (facts.ok()) {
     const std::vector<std::uint8_t> encoded = EncodeSignatureFacts(*facts);
-    Require(ByteView(encoded.data(), encoded.size()) == input, "facts are encoded as they were");
+    Require(View(encoded) == input, "facts are encoded as they were");
     (void)CodeSignatureSize(*facts, 4096);
   }
   return 0;

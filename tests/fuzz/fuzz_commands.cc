@@ -2,7 +2,6 @@
 // line does it.
 #include <cstdio>
 #include <nlohmann/json.hpp>
-#include <optional>
 
 #include "embedder/artifact_stream.h"
 #include "embedder/commands.h"

@@ -33,7 +33,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   }
   Require(Restore(folder / "bundle", folder / "restored"), "a bundle can be restored");
   const std::string restored = ReadFile(folder / "restored");
-  Require(ByteView(restored.data(), restored.size()) == host, "a bundle is restored byte for byte");
+  Require(View(restored) == host, "a bundle is restored byte for byte");
   return 0;
 }
 

@@ -29,14 +29,13 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   stored.resize(encoded->size);
   std::vector<std::uint8_t> table(ChunkRecord::kSize);
   StoreChunkRecord(table, 0, {0, static_cast<std::uint32_t>(stored.size()), encoded->codec, {}});
-  const ChunkedContent content(ByteView(stored.data(), stored.size()), ByteView(table.data(), table.size()), original.size(),
-                               kMaxChunkSize);
+  const ChunkedContent content(View(stored), View(table), original.size(), kMaxChunkSize);
   // What is no smaller is stored as it is by whoever asked.
   if (encoded->size > original.size()) return 0;
   Require(content.CheckDecodable(), "what was encoded is decodable");
   std::vector<std::uint8_t> decoded(original.size());
   Require(content.Decode(decoded.data(), 1, false), "what was encoded decodes");
-  Require(ByteView(decoded.data(), decoded.size()) == original, "what was encoded decodes to the same");
+  Require(View(decoded) == original, "what was encoded decodes to the same");
   return 0;
 }
 

@@ -4,7 +4,6 @@
 // Input: a payload from its anchor to the end of its manifest, with the library's format (0: ELF, 1: Mach-O, 2: PE) in the anchor's
 // first reserved byte.
 #include <cstring>
-#include <optional>
 #include <vector>
 
 #include "src/bundle_reader.h"

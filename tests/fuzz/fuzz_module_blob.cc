@@ -63,7 +63,7 @@ void Import(const ModuleBlob& blob) {
   bytes.insert(bytes.end(), kGraph.begin(), kGraph.end());
   bytes.insert(bytes.end(), no_params.begin(), no_params.end());
   bytes.insert(bytes.end(), wrapped->behind_tensors.begin(), wrapped->behind_tensors.end());
-  const Result<ModuleBlob> again = ParseModuleBlob(ByteView(bytes.data(), bytes.size()));
+  const Result<ModuleBlob> again = ParseModuleBlob(View(bytes));
   Require(again.status(), "a factory that was made can be parsed");
   Require(again->bytes.size() == bytes.size() && again->is_factory() && again->tree.has_value(),
           "it is one, with a tree of imports");

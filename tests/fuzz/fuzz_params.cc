@@ -22,7 +22,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     written.insert(written.end(), values->begin(), values->end());
     Require(!DataTypeName(tensor.dtype).empty(), "a type has a name");
   }
-  Require(ByteView(written.data(), written.size()) == input, "params are written again as they were");
+  Require(View(written) == input, "params are written again as they were");
   return 0;
 }
 

@@ -27,7 +27,7 @@ struct Signed {
     room_size = reader.signature_room().size();
   }
   BundleReader Read() const {
-    const Result<Payload> payload = FindPayload(ByteView(bytes.data(), bytes.size()));
+    const Result<Payload> payload = FindPayload(View(bytes));
     Require(payload.status(), "the golden bundle is one");
     Result<BundleReader> reader = BundleReader::Open(*payload);
     Require(reader.status(), "the golden bundle can be read");

@@ -2,7 +2,6 @@
 //
 // Input: u16 size of the tensor table, u16 number of chunk records, u32 added to the size of the .params file, then the three.
 #include <cstring>
-#include <string_view>
 #include <vector>
 
 #include "src/bundle_reader.h"

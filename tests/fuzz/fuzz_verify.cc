@@ -1,6 +1,5 @@
 // Fuzz target: the verification of a bundle's file and image, of a fat file's slices each as a file of its own.
 #include "src/bundle_reader.h"
-#include "src/image.h"
 #include "src/macho_file.h"
 #include "src/verify.h"
 #include "tests/fuzz/fuzz_support.h"

@@ -32,7 +32,7 @@ struct Seed {
 };
 
 std::string ToString(ByteView bytes) { return std::string(bytes.text()); }
-std::string ToString(const std::vector<std::uint8_t>& bytes) { return ToString(ByteView(bytes.data(), bytes.size())); }
+std::string ToString(const std::vector<std::uint8_t>& bytes) { return ToString(View(bytes)); }
 
 std::uint8_t* Raw(std::string& text) { return reinterpret_cast<std::uint8_t*>(text.data()); }
 
@@ -82,11 +82,10 @@ class SeedMaker {
   }
 
   void PutHost(const Seed& seed) {
-    const FileFormat format = DetectFormat(ByteView(seed.bytes.data(), seed.bytes.size()));
+    const FileFormat format = DetectFormat(View(seed.bytes));
     if (format == FileFormat::kElf) Put("elf_host", seed);
     if (format == FileFormat::kPe) Put("pe_host", seed);
-    if (format == FileFormat::kMachO && !macho::HasFatMagic(ByteView(seed.bytes.data(), seed.bytes.size())))
-      Put("macho_host", seed);
+    if (format == FileFormat::kMachO && !macho::HasFatMagic(View(seed.bytes))) Put("macho_host", seed);
     Put("embed", seed);
     Put("library_facts", seed);
   }
@@ -266,10 +265,10 @@ class SeedMaker {
         {"file",
          R"({"mediaType":"application/vnd.dev.sigstore.bundle.v0.3+json","verificationMaterial":{"publicKey":{"hint":"ab"},)"
          R"("tlogEntries":[]},"dsseEnvelope":{"payload":")" +
-             EncodeBase64(ByteView(statement.data(), statement.size())) +
+             EncodeBase64(View(statement)) +
              R"(","payloadType":"application/vnd.in-toto+json","signatures":[{"sig":"AAAA","keyid":""}]}})"});
     const std::string golden = ReadFile(PANNIER_TEST_DATA "/../golden/v1-signed.so");
-    const Result<Payload> payload = FindPayload(ByteView(golden.data(), golden.size()));
+    const Result<Payload> payload = FindPayload(View(golden));
     if (!payload.ok()) return;
     const Result<BundleReader> reader = BundleReader::Open(*payload);
     if (!reader.ok()) return;
@@ -295,7 +294,7 @@ class SeedMaker {
     Append(params, 2, 8);
     params += Counted("p0") + Counted("p1") + BuildParams({{Pattern(8, 1)}, {"", {0, 8, 1}}}).substr(24 + 2 * 10 + 8);
     const std::string_view graph = "{}";
-    const Result<ModuleBlob> imported = ParseModuleBlob(ByteView(devices.data(), devices.size()));
+    const Result<ModuleBlob> imported = ParseModuleBlob(View(devices));
     Require(imported.status(), "a seed is a blob");
     const auto put = [&](const std::string& name, std::string_view key, const ModuleBlob* library) {
       const Result<FactoryBlob> blob = WrapInFactory(key, library, graph.size(), graph.size() + params.size());
@@ -319,8 +318,7 @@ class SeedMaker {
         plan.width = std::size_t{1} << (form % 4);
         plan.rotate = codec == Codec::kPlanes && form >= 4;
         std::vector<std::uint8_t> stored(EncodedBound(original.size()));
-        const Result<ChunkEncoder::Stored> encoded =
-            encoder.Encode(plan, ByteView(original.data(), original.size()), stored.data());
+        const Result<ChunkEncoder::Stored> encoded = encoder.Encode(plan, View(original), stored.data());
         if (!encoded.ok()) continue;
         stored.resize(encoded->size);
         std::string bytes;

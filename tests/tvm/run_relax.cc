@@ -6,7 +6,6 @@
 #include <exception>
 #include <fstream>
 #include <iterator>
-#include <string>
 #include <utility>
 #include <vector>
 
