@@ -9,7 +9,7 @@
 #include <optional>
 #include <utility>
 
-#include "embedder/strict_json.h"
+#include "embedder/content/strict_json.h"
 #include "src/base64.h"
 #include "src/signatures.h"
 #include "src/text.h"
@@ -182,8 +182,7 @@ Status CheckModelStatement(std::string_view statement, std::string_view file_nam
 
 Result<std::string> MakeDetachedSignature(const PrivateKey& key, std::string_view file_name, const Sha256Digest& file) {
   const PublicKey& public_key = key.public_key();
-  if (public_key.is_ed25519())
-    return {ErrorCode::kUnsupported, "found an Ed25519 key, expected P-256: model signing has no Ed25519"};
+  if (public_key.is_ed25519()) return Unsupported("found an Ed25519 key, expected P-256: model signing has no Ed25519");
   const Json subject = {{"name", file_name}, {"digest", {{kDigest, RootOf(file).Hex()}}}};
   const Json resource = {{"name", kOneFile}, {"algorithm", kDigest}, {"digest", file.Hex()}};
   const Json serialization = {{"method", kMethod}, {"hash_type", kDigest}, {"allow_symlinks", false}};

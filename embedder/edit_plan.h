@@ -14,6 +14,9 @@
 
 namespace pannier {
 
+inline constexpr std::uint64_t kPage = 4096;        // the smallest of all machines
+inline constexpr std::size_t kMaxOwnSections = 32;  // of artifacts; further ones share a section
+
 // A section of an ELF host that leaves its place for the payload, because the program headers need the room.
 struct MovedSection {
   std::string name;

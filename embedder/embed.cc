@@ -6,11 +6,11 @@
 #include <optional>
 #include <utility>
 
-#include "embedder/artifact_stream.h"
-#include "embedder/factory_layout.h"
+#include "embedder/content/artifact_stream.h"
 #include "embedder/fat_bundle.h"
-#include "embedder/fat_layout.h"
 #include "embedder/finisher.h"
+#include "embedder/formats/factory_layout.h"
+#include "embedder/formats/fat_layout.h"
 #include "embedder/host.h"
 #include "embedder/layout.h"
 #include "embedder/opened_bundle.h"

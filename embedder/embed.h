@@ -6,9 +6,9 @@
 #include <string>
 #include <vector>
 
-#include "embedder/artifact_input.h"
+#include "embedder/content/artifact_input.h"
+#include "embedder/content/encoder.h"
 #include "embedder/edit_plan.h"
-#include "embedder/encoder.h"
 #include "embedder/layout.h"
 #include "src/result.h"
 

@@ -87,7 +87,7 @@ Result<NpzFile> NpzFile::Plan(const TensorReader& tensors) {
     const format::Tensor& tensor = tensors[i];
     const std::string_view name = ToText(tensor.name());
     const auto refuse = [&](const std::string& why) -> Status {
-      return {ErrorCode::kUnsupported, StrCat("tensor \"", Printable(name), "\": ", why)};
+      return Unsupported(StrCat("tensor \"", Printable(name), "\": ", why));
     };
     const std::string type = TypeName(DataTypeOf(tensor));
     if (type.empty()) {

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "embedder/artifact_stream.h"
+#include "embedder/content/artifact_stream.h"
 #include "embedder/output_file.h"
 #include "src/bundle_reader.h"
 #include "src/result.h"

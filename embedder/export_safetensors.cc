@@ -16,7 +16,7 @@ constexpr std::size_t kLongestHeader = 100'000'000;  // that the library reads
 constexpr std::string_view kMetadata = "__metadata__";
 
 // Nullptr: there is none.
-const char* TypeName(DataType type) {
+const char* SafetensorsType(DataType type) {
   struct Known {
     DataType type;
     const char* name;
@@ -48,7 +48,7 @@ Result<SafetensorsFile> SafetensorsFile::Plan(const TensorReader& tensors) {
     const format::Tensor& tensor = tensors[i];
     const std::string name(ToText(tensor.name()));
     const DataType type = DataTypeOf(tensor);
-    const char* const type_name = TypeName(type);
+    const char* const type_name = SafetensorsType(type);
     if (type_name == nullptr) {
       return {ErrorCode::kUnsupported,
               StrCat("tensor \"", Printable(name), "\": dtype: found ", DataTypeName(type),
@@ -56,15 +56,15 @@ Result<SafetensorsFile> SafetensorsFile::Plan(const TensorReader& tensors) {
                      "bfloat16, float8_e4m3fn, float8_e5m2, complex64")};
     }
     if (name == kMetadata)
-      return {ErrorCode::kUnsupported, StrCat("tensor \"", kMetadata, "\": found a name that means something else in safetensors")};
+      return Unsupported(StrCat("tensor \"", kMetadata, "\": found a name that means something else in safetensors"));
     std::string shape;
     for (const std::int64_t dimension : ShapeOf(tensor)) shape += StrCat(shape.empty() ? "" : ",", dimension);
     file.header_ += StrCat(file.header_.size() == 1 ? "" : ",", nlohmann::json(name).dump(), ":{\"dtype\":\"", type_name,
                            "\",\"shape\":[", shape, "],\"data_offsets\":[", offset, ",", offset + tensor.size(), "]}");
     offset += tensor.size();
     if (file.header_.size() + 8 > kLongestHeader)
-      return {ErrorCode::kUnsupported, StrCat("safetensors header: found more than ", kLongestHeader, " bytes for ", tensors.size(),
-                                              " tensors, expected less, as readers do")};
+      return Unsupported(StrCat("safetensors header: found more than ", kLongestHeader, " bytes for ", tensors.size(),
+                                " tensors, expected less, as readers do"));
   }
   file.header_ += '}';
   file.header_.resize(AlignUp(file.header_.size(), 8), ' ');

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "embedder/artifact_stream.h"
+#include "embedder/content/artifact_stream.h"
 #include "src/bundle_reader.h"
 #include "src/bytes.h"
 #include "src/result.h"

@@ -3,7 +3,7 @@
 
 #include <utility>
 
-#include "embedder/fat_layout.h"
+#include "embedder/formats/fat_layout.h"
 #include "embedder/near_miss.h"
 #include "embedder/restore.h"
 #include "src/sha256.h"

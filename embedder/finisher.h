@@ -6,10 +6,10 @@
 #include <cstdint>
 #include <vector>
 
+#include "embedder/content/manifest_builder.h"
 #include "embedder/edit_plan.h"
 #include "embedder/host.h"
 #include "embedder/layout.h"
-#include "embedder/manifest_builder.h"
 #include "embedder/output_file.h"
 #include "src/format.h"
 #include "src/result.h"

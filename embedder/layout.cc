@@ -7,7 +7,7 @@
 #include <tuple>
 #include <utility>
 
-#include "embedder/factory_layout.h"
+#include "embedder/formats/factory_layout.h"
 #include "src/format.h"
 #include "src/tensor_table.h"
 #include "src/text.h"

@@ -6,11 +6,11 @@
 #include <string>
 #include <vector>
 
-#include "embedder/artifact_input.h"
+#include "embedder/content/artifact_input.h"
+#include "embedder/content/encoder.h"
+#include "embedder/content/index_section.h"
+#include "embedder/content/manifest_builder.h"
 #include "embedder/edit_plan.h"
-#include "embedder/encoder.h"
-#include "embedder/index_section.h"
-#include "embedder/manifest_builder.h"
 #include "pannier/tensor.h"
 #include "src/result.h"
 

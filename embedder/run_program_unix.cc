@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <utility>
@@ -89,7 +90,7 @@ class IgnoredBrokenPipe {
 };
 
 Result<std::string> Exchange(FileHandle to, const FileHandle& from, std::string_view input, std::uint64_t most,
-                             Clock::time_point end) {
+                             Clock::time_point end, const Effort& effort) {
   fcntl(to.get(), F_SETFL, O_NONBLOCK);
   std::string output;
   std::array<char, 65536> buffer;
@@ -98,7 +99,8 @@ Result<std::string> Exchange(FileHandle to, const FileHandle& from, std::string_
     if (left <= 0) return {ErrorCode::kIo, "it took too long"};
     if (input.empty()) to = FileHandle();
     std::array<pollfd, 2> waits = {pollfd{from.get(), POLLIN, 0}, pollfd{to.get(), POLLOUT, 0}};
-    const int ready = poll(waits.data(), input.empty() ? 1 : 2, static_cast<int>(left));
+    const int ready = poll(waits.data(), input.empty() ? 1 : 2, static_cast<int>(std::min<std::int64_t>(left, 100)));
+    effort.Advance(0);
     if (ready < 0 && errno != EINTR) return SystemError("poll", errno);
     if (ready <= 0) continue;
     if (!input.empty() && waits[1].revents != 0) {
@@ -119,7 +121,7 @@ Result<std::string> Exchange(FileHandle to, const FileHandle& from, std::string_
 }  // namespace
 
 Result<std::string> Filter(const std::vector<std::string>& command, std::string_view input, std::uint64_t most,
-                           std::chrono::milliseconds patience) {
+                           std::chrono::milliseconds patience, const Effort& effort) {
   const Clock::time_point end = Clock::now() + patience;
   const IgnoredBrokenPipe ignored;
   PANNIER_TRY(Pipe to, MakePipe());
@@ -128,7 +130,7 @@ Result<std::string> Filter(const std::vector<std::string>& command, std::string_
   Child child(process);
   to.read = FileHandle();
   from.write = FileHandle();
-  PANNIER_TRY(std::string output, Exchange(std::move(to.write), from.read, input, most, end).WithContext(command[0]));
+  PANNIER_TRY(std::string output, Exchange(std::move(to.write), from.read, input, most, end, effort).WithContext(command[0]));
   const int status = child.Wait();
   if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
     return {ErrorCode::kIo,

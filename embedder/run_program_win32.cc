@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <condition_variable>
 #include <mutex>
 #include <thread>
@@ -80,7 +81,8 @@ bool ReadAll(void* from, std::uint64_t most, std::string& output) {
 }  // namespace
 
 Result<std::string> Filter(const std::vector<std::string>& command, std::string_view input, std::uint64_t most,
-                           std::chrono::milliseconds patience) {
+                           std::chrono::milliseconds patience, const Effort& effort) {
+  const auto end = std::chrono::steady_clock::now() + patience;
   PANNIER_TRY(Pipe to, MakePipe(ChildsEnd::kRead));
   PANNIER_TRY(Pipe from, MakePipe(ChildsEnd::kWrite));
   PANNIER_TRY(const Handle process, Spawn(command, to, from));
@@ -92,7 +94,11 @@ Result<std::string> Filter(const std::vector<std::string>& command, std::string_
   bool is_late = false;
   std::thread watch([&] {
     std::unique_lock<std::mutex> lock(mutex);
-    if (changed.wait_for(lock, patience, [&] { return is_done; })) return;
+    while (!is_done && std::chrono::steady_clock::now() < end) {
+      changed.wait_for(lock, std::chrono::milliseconds(100), [&] { return is_done; });
+      effort.Advance(0);
+    }
+    if (is_done) return;
     is_late = true;
     TerminateProcess(process.get(), 1);
   });

@@ -11,7 +11,7 @@
 #include "embedder/opened_bundle.h"
 #include "embedder/private_key.h"
 #include "embedder/restore.h"
-#include "embedder/system.h"
+#include "embedder/utf8_path.h"
 #include "src/base64.h"
 #include "src/macho_file.h"
 #include "src/text.h"

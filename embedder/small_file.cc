@@ -5,8 +5,8 @@
 #include <fstream>
 #include <iostream>
 
-#include "embedder/system.h"
 #include "embedder/system_error.h"
+#include "embedder/utf8_path.h"
 #include "src/text.h"
 
 namespace pannier {

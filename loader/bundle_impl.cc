@@ -62,7 +62,7 @@ Result<std::shared_ptr<const BundleImpl>> BundleImpl::Create(const Payload& payl
 Result<ByteView> BundleImpl::ArtifactBytes(std::uint32_t index) const {
   const format::Artifact& artifact = reader_.artifact(index);
   if (artifact.size() > SIZE_MAX)
-    return {ErrorCode::kUnsupported, StrCat("found ", artifact.size(), " bytes, expected what fits into this machine's memory")};
+    return Unsupported(StrCat("found ", artifact.size(), " bytes, expected what fits into this machine's memory"));
   Slot& slot = artifacts_[index];
   const std::uint8_t* bytes = slot.ready.load(std::memory_order_acquire);
   if (bytes == nullptr) {
@@ -144,7 +144,7 @@ Status BundleImpl::OpenTensors() const {
   const format::Artifact& artifact = reader_.artifact(*index);
   PANNIER_CHECK_OK(BundleReader::CheckKind(artifact).WithContext("artifact \"params\""));
   if (artifact.kind() != format::ArtifactKind::TvmParams) {
-    return {ErrorCode::kUnsupported, "artifact \"params\" is not a TVM .params file; read its bytes instead"};
+    return Unsupported("artifact \"params\" is not a TVM .params file; read its bytes instead");
   }
   PANNIER_TRY(const TensorReader tensors, reader_.Tensors(artifact));
   std::vector<std::int64_t> shapes;

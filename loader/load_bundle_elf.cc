@@ -41,8 +41,7 @@ Result<FileIdentity> CheckFileIsWhole(const std::string& path) {
     if (got < 0) return {ErrorCode::kIo, StrCat("cannot read: ", std::strerror(errno))};
     const ByteView prefix(start.data(), static_cast<std::size_t>(got));
     const FileFormat found = DetectFormat(prefix);
-    if (found != FileFormat::kElf)
-      return {ErrorCode::kUnsupported, StrCat("found ", FormatName(found), ", expected an ELF shared library")};
+    if (found != FileFormat::kElf) return Unsupported(StrCat("found ", FormatName(found), ", expected an ELF shared library"));
     PANNIER_TRY(const elf::Header header, elf::ParseHeader(prefix));
     Result<std::vector<elf::Segment>> segments = elf::ParseSegments(prefix, header);
     MappedFile whole;

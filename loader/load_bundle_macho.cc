@@ -27,8 +27,7 @@ Result<FileIdentity> CheckFileIsWhole(const std::string& path) {
   PANNIER_TRY(const MappedFile file, MappedFile::Open(path));
   const ByteView bytes = file.bytes();
   const FileFormat found = DetectFormat(bytes);
-  if (found != FileFormat::kMachO)
-    return {ErrorCode::kUnsupported, StrCat("found ", FormatName(found), ", expected a Mach-O shared library")};
+  if (found != FileFormat::kMachO) return Unsupported(StrCat("found ", FormatName(found), ", expected a Mach-O shared library"));
   auto check = [](ByteView library) -> Status {
     PANNIER_TRY(const macho::Header header, macho::ParseHeader(library));
     PANNIER_TRY(const std::vector<macho::Command> commands, macho::ParseCommands(library, header));

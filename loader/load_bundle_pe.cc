@@ -53,7 +53,7 @@ Status CheckFileIsWhole(const std::string& path) {
     return win32::SystemError("cannot read", GetLastError());
   const ByteView prefix(start.data(), got);
   const FileFormat found = DetectFormat(prefix);
-  if (found != FileFormat::kPe) return {ErrorCode::kUnsupported, StrCat("found ", FormatName(found), ", expected a PE library")};
+  if (found != FileFormat::kPe) return Unsupported(StrCat("found ", FormatName(found), ", expected a PE library"));
   PANNIER_TRY(const pe::Header header, pe::ParseHeader(prefix));
   PANNIER_TRY(const std::vector<pe::Section> sections, pe::ParseSections(prefix, header));
   return pe::CheckSectionsInFile(sections, file_size);

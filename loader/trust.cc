@@ -61,7 +61,7 @@ Result<std::vector<Library>> LibrariesIn(ByteView file) {
   for (const macho::Slice& slice : fat.slices) {
     if (slice.cpu_type == macho::OwnCpuType()) PANNIER_CHECK_OK(add(*file.Slice(slice.offset, slice.size)));
   }
-  if (libraries.empty()) return {ErrorCode::kUnsupported, "fat file: found no slice for this machine"};
+  if (libraries.empty()) return Unsupported("fat file: found no slice for this machine");
   return libraries;
 }
 

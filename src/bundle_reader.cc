@@ -205,8 +205,8 @@ Status BundleReader::ReadManifest() {
   if (manifest_->format() != payload_.format) {
     constexpr std::string_view kNames[] = {"", "elf", "mach-o", "pe"};
     const auto expected = static_cast<unsigned>(payload_.format);
-    return {ErrorCode::kUnsupported, StrCat("manifest: format: found ", static_cast<unsigned>(manifest_->format()), ", expected ",
-                                            expected, " (", kNames[expected], ")")};
+    return Unsupported(StrCat("manifest: format: found ", static_cast<unsigned>(manifest_->format()), ", expected ", expected, " (",
+                              kNames[expected], ")"));
   }
   const auto placement = payload_.is_mapped() ? format::Placement::Mapped : format::Placement::FileOnly;
   if (manifest_->placement() != placement) {
@@ -335,8 +335,8 @@ Result<ByteView> BundleReader::IndexBytes(const format::IndexRange& range, std::
 
 Status BundleReader::CheckKind(const format::Artifact& artifact) {
   if (artifact.kind() == format::ArtifactKind::Blob || artifact.kind() == format::ArtifactKind::TvmParams) return {};
-  return {ErrorCode::kUnsupported, StrCat("kind: found ", static_cast<unsigned>(artifact.kind()),
-                                          ", expected 0 (blob) or 1 (params); a newer pannier reads it")};
+  return Unsupported(StrCat("kind: found ", static_cast<unsigned>(artifact.kind()),
+                            ", expected 0 (blob) or 1 (params); a newer pannier reads it"));
 }
 
 Result<ChunkedContent> BundleReader::OpaqueContent(const format::Artifact& artifact) const {

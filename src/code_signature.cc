@@ -338,7 +338,7 @@ Result<SignatureFacts> DecodeSignatureFacts(ByteView bytes) {
   auto cut_off = [&bytes] { return Malformed(StrCat("signature facts: found ", bytes.size(), " bytes, expected more")); };
   if (bytes.size() < kFixed) return cut_off();
   if (word(0) != kParametersVersion)
-    return {ErrorCode::kUnsupported, StrCat("signature facts: version: found ", word(0), ", expected ", kParametersVersion)};
+    return Unsupported(StrCat("signature facts: version: found ", word(0), ", expected ", kParametersVersion));
   if (word(8) < kSmallestPage || word(8) > kLargestPage || word(12) > UINT8_MAX || word(48) >= kSlotLastSpecial ||
       word(52) > kMaxBlobs)
     return Malformed("signature facts: found a page size, platform or count out of range");

@@ -31,7 +31,7 @@ Result<std::vector<std::uint8_t>> MakeDerived(format::DerivedKind kind, const Ma
     StoreInteger(bytes.data(), PeChecksum(file, offset), ByteOrder::kLittle);
     return bytes;
   }
-  return {ErrorCode::kUnsupported, StrCat("derived bytes: kind: found ", static_cast<unsigned>(kind), ", expected none")};
+  return Unsupported(StrCat("derived bytes: kind: found ", static_cast<unsigned>(kind), ", expected none"));
 }
 
 }  // namespace pannier

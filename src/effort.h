@@ -11,7 +11,7 @@ class ProgressSink {
  public:
   virtual ~ProgressSink() = default;
 
-  // Another piece of work of so many bytes; "verifying", for one.
+  // Another piece of work of so many bytes; "verifying", for one. 0: nobody knows how much it is.
   virtual void Begin(std::string_view action, std::uint64_t bytes) = 0;
   // Called from several threads at a time.
   virtual void Advance(std::uint64_t bytes) = 0;

@@ -55,7 +55,7 @@ Result<std::vector<DynamicEntry>> ParseDynamic(ByteView file, const Header& head
     entries.push_back({*ReadWord(file, header, offset), *ReadWord(file, header, offset + word), offset});
     if (entries.back().tag == 0) break;
     if (entries.size() == kMaxDynamicEntries) {
-      return Status(ErrorCode::kUnsupported, StrCat("dynamic section: found ", kMaxDynamicEntries, " entries, expected fewer"));
+      return Unsupported(StrCat("dynamic section: found ", kMaxDynamicEntries, " entries, expected fewer"));
     }
   }
   return entries;

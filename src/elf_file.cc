@@ -125,7 +125,7 @@ bool HasMagic(ByteView file) { return file.size() >= sizeof(kMagic) && std::memc
 
 Result<Header> ParseHeader(ByteView file) {
   constexpr std::size_t kIdentificationSize = 16;
-  if (!HasMagic(file)) return {ErrorCode::kUnsupported, "found no ELF magic number"};
+  if (!HasMagic(file)) return Unsupported("found no ELF magic number");
   if (file.size() < kIdentificationSize)
     return Malformed(StrCat("elf header: found ", file.size(), " bytes, expected at least ", kIdentificationSize));
   Header header;
@@ -164,7 +164,7 @@ Result<Header> ParseHeader(ByteView file) {
         StrCat("elf header: section header size: found ", section_entry_size, ", expected ", header.section_entry_size()));
   }
   if (header.segment_count == kExtendedSegmentCount) {
-    return {ErrorCode::kUnsupported, "elf header: found 65535 or more program headers, expected fewer"};
+    return Unsupported("elf header: found 65535 or more program headers, expected fewer");
   }
   return header;
 }

@@ -23,7 +23,7 @@ Result<std::optional<ByteView>> FindExported(ByteView library, std::string_view 
 }
 
 Status SymbolWithoutBytes(std::string_view name, std::string_view what) {
-  return {ErrorCode::kUnsupported, StrCat("symbol ", Printable(name), ": found ", what, ", expected bytes of the file")};
+  return Unsupported(StrCat("symbol ", Printable(name), ": found ", what, ", expected bytes of the file"));
 }
 
 }  // namespace pannier

@@ -113,8 +113,8 @@ Result<Header> ParseHeader(ByteView file) {
   if (!HasMagic(file)) {
     const auto swapped = file.Read<std::uint32_t>(0, ByteOrder::kBig);
     if (swapped && (*swapped == kMagic32 || *swapped == kMagic64))
-      return {ErrorCode::kUnsupported, "found a big-endian Mach-O file (PowerPC), expected a little-endian one"};
-    return {ErrorCode::kUnsupported, "found no Mach-O magic number"};
+      return Unsupported("found a big-endian Mach-O file (PowerPC), expected a little-endian one");
+    return Unsupported("found no Mach-O magic number");
   }
   Header header;
   header.is_64 = *magic == kMagic64;
@@ -270,7 +270,7 @@ bool HasFatMagic(ByteView file) {
 }
 
 Result<FatFile> ParseFat(ByteView file, std::uint64_t file_size) {
-  if (!HasFatMagic(file)) return {ErrorCode::kUnsupported, "found no fat Mach-O magic number"};
+  if (!HasFatMagic(file)) return Unsupported("found no fat Mach-O magic number");
   FatFile fat;
   fat.is_64 = *file.Read<std::uint32_t>(0, ByteOrder::kBig) == kFatMagic64;
   const auto count = file.Read<std::uint32_t>(4, ByteOrder::kBig);

@@ -68,7 +68,7 @@ Result<MappedFile> MappedFile::MapDescriptor(int descriptor, std::uint64_t offse
   if (size == 0) return file;
   const std::uint64_t slack = offset % PageSize();
   if (size > std::numeric_limits<std::size_t>::max() - slack) {
-    return {ErrorCode::kUnsupported, StrCat("found ", size, " bytes, expected what fits into this machine's address space")};
+    return Unsupported(StrCat("found ", size, " bytes, expected what fits into this machine's address space"));
   }
   file.mapping_size_ = static_cast<std::size_t>(size + slack);
   const int protection = access == Access::kCopyOnWrite ? PROT_READ | PROT_WRITE : PROT_READ;

@@ -61,7 +61,7 @@ Result<MappedFile> MappedFile::MapHandle(void* handle, std::uint64_t offset, std
   if (size == 0) return file;
   const std::uint64_t slack = offset % System().dwAllocationGranularity;
   if (size > std::numeric_limits<std::size_t>::max() - slack) {
-    return {ErrorCode::kUnsupported, StrCat("found ", size, " bytes, expected what fits into this machine's address space")};
+    return Unsupported(StrCat("found ", size, " bytes, expected what fits into this machine's address space"));
   }
   file.mapping_size_ = static_cast<std::size_t>(size + slack);
   const bool is_copy = access == Access::kCopyOnWrite;

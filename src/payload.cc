@@ -143,9 +143,7 @@ std::string_view FormatName(FileFormat format) {
   return "a file of unknown format";
 }
 
-Status NotALibrary(FileFormat format) {
-  return {ErrorCode::kUnsupported, StrCat("found ", FormatName(format), ", expected a shared library")};
-}
+Status NotALibrary(FileFormat format) { return Unsupported(StrCat("found ", FormatName(format), ", expected a shared library")); }
 
 std::optional<ByteView> Payload::Find(std::string_view name, std::uint64_t offset, std::uint64_t size) const {
   if (is_mapped()) return segment.Slice(offset, size);
@@ -159,8 +157,7 @@ Result<Payload> FindPayload(ByteView file, std::string_view arch) {
   const FileFormat format = DetectFormat(file);
   const bool is_fat = format == FileFormat::kMachO && macho::HasFatMagic(file);
   if (is_fat) return FindInFat(file, arch);
-  if (!arch.empty())
-    return {ErrorCode::kUnsupported, StrCat("found ", FormatName(format), " of one architecture, expected a fat file")};
+  if (!arch.empty()) return Unsupported(StrCat("found ", FormatName(format), " of one architecture, expected a fat file"));
   if (format == FileFormat::kElf) return FindInElf(file);
   if (format == FileFormat::kMachO) return FindInMachO(file);
   if (format == FileFormat::kPe) return FindInPe(file, false);

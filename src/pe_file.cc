@@ -64,7 +64,7 @@ Status ParseOptionalHeader(ByteView image, Header& header) {
 bool HasMagic(ByteView file) { return file.text().substr(0, 2) == "MZ"; }
 
 Result<Header> ParseHeader(ByteView image) {
-  if (!HasMagic(image)) return {ErrorCode::kUnsupported, "found no MZ magic number"};
+  if (!HasMagic(image)) return Unsupported("found no MZ magic number");
   if (image.size() < kDosHeaderSize)
     return Malformed(StrCat("dos header: found ", image.size(), " bytes, expected ", kDosHeaderSize));
   Header header;
@@ -75,7 +75,7 @@ Result<Header> ParseHeader(ByteView image) {
                             image.size(), " bytes"));
   }
   if (coff->text().substr(0, 4) != std::string_view("PE\0\0", 4))
-    return {ErrorCode::kUnsupported, "found an MZ file without a PE header (for DOS or 16-bit Windows?), expected a PE library"};
+    return Unsupported("found an MZ file without a PE header (for DOS or 16-bit Windows?), expected a PE library");
   header.machine = Half(*coff, 4);
   header.section_count = Half(*coff, 6);
   header.symbol_offset = Word(*coff, 12);

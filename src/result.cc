@@ -27,5 +27,6 @@ Status Status::WithContext(const std::string& context) && {
 }
 
 Status Malformed(std::string message) { return {ErrorCode::kMalformed, std::move(message)}; }
+Status Unsupported(std::string message) { return {ErrorCode::kUnsupported, std::move(message)}; }
 
 }  // namespace pannier

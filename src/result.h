@@ -42,6 +42,7 @@ class [[nodiscard]] Status {
 };
 
 [[gnu::cold]] Status Malformed(std::string message);
+[[gnu::cold]] Status Unsupported(std::string message);
 
 template <typename T>
 class [[nodiscard]] Result {

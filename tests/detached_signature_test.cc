@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-#include "embedder/strict_json.h"
+#include "embedder/content/strict_json.h"
 #include "src/base64.h"
 #include "tests/file_fixture.h"
 

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "embedder/artifact_stream.h"
+#include "embedder/content/artifact_stream.h"
 #include "embedder/restore.h"
 #include "pannier/loader.h"
 #include "pannier/pannier.h"

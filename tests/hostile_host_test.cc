@@ -5,8 +5,8 @@
 #include <vector>
 
 #include "embedder/embed.h"
-#include "embedder/host_model.h"
-#include "embedder/place_elf.h"
+#include "embedder/formats/host_model.h"
+#include "embedder/formats/place_elf.h"
 #include "embedder/restore.h"
 #include "src/elf_file.h"
 #include "tests/bundle_image.h"

@@ -10,9 +10,9 @@
 #include <string>
 #include <vector>
 
+#include "embedder/content/manifest_builder.h"
 #include "embedder/embed.h"
-#include "embedder/fat_layout.h"
-#include "embedder/manifest_builder.h"
+#include "embedder/formats/fat_layout.h"
 #include "embedder/opened_bundle.h"
 #include "embedder/restore.h"
 #include "src/chunked_content.h"

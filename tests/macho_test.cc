@@ -12,7 +12,7 @@
 
 #include "embedder/embed.h"
 #include "embedder/fat_bundle.h"
-#include "embedder/macho_model.h"
+#include "embedder/formats/macho_model.h"
 #include "embedder/opened_bundle.h"
 #include "embedder/restore.h"
 #include "pannier/loader.h"

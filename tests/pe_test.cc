@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "embedder/embed.h"
+#include "embedder/formats/plan_pe.h"
 #include "embedder/opened_bundle.h"
-#include "embedder/plan_pe.h"
 #include "embedder/restore.h"
 #include "pannier/loader.h"
 #include "src/pe_file.h"

@@ -9,9 +9,9 @@
 #include <string>
 #include <vector>
 
-#include "embedder/byte_statistics.h"
-#include "embedder/chunk_encoder.h"
-#include "embedder/codec_choice.h"
+#include "embedder/content/byte_statistics.h"
+#include "embedder/content/chunk_encoder.h"
+#include "embedder/content/codec_choice.h"
 #include "src/chunked_content.h"
 #include "tests/params_builder.h"
 

@@ -22,7 +22,8 @@ import time
 
 pannier = sys.argv[1]
 SIZE = 128 << 20
-LINE = r"\r\x1b\[K(%s) [\d.]+ \w+ of [\d.]+ [KMG]iB \(\d+ %%\)(, [\d.]+ \w+/s, \d+ s left)?"
+WAITING = r"\r\x1b\[Klaying out the graph, \d+ s"
+LINE = r"\r\x1b\[K(%s) [\d.]+ \w+ of [\d.]+ [KMG]iB \(\d+ %%\)(, [\d.]+ \w+/s, \d+ (?:s|min) left)?"
 failures = 0
 
 
@@ -32,10 +33,11 @@ def check(name, wrong):
     failures += bool(wrong)
 
 
-def run(words, terminal=True, quiet=False):
+def run(words, terminal=True, quiet=False, environment=None):
     """The exit status, and what came out of stderr: a terminal, or a pipe."""
     read, write = pty.openpty() if terminal else os.pipe()
-    process = subprocess.Popen([pannier, *map(str, words)], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=write)
+    process = subprocess.Popen([pannier, *map(str, words)], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=write,
+                               env=environment)
     os.close(write)
     shown = b""
     began = time.monotonic()
@@ -96,6 +98,18 @@ def main():
             tasks.append(pool.submit(shows_nothing, "verify, stderr is a pipe", verify, False))
             for task in tasks:
                 task.result()
+        # A Graphviz that takes its time, and then fails.
+        slow = folder / "slow"
+        slow.mkdir()
+        (slow / "dot").write_text("#!/bin/sh\nsleep 2\nexit 1\n")
+        (slow / "dot").chmod(0o755)
+        data = pathlib.Path(__file__).parent / "data" / "mlp"
+        model = folder / "mlp.so"
+        subprocess.run([pannier, "embed", data / "linux-x86_64/lib.so", "--graph", data / "graph.json", "--params", data / "params.bin", "-q",
+                        "-o", model], check=True)
+        status, shown = run(["view", model, "-o", folder / "mlp.html"], quiet=True,
+                            environment={**os.environ, "PATH": f"{slow}:{os.environ['PATH']}"})
+        check("view, while Graphviz runs", (status != 0 or not re.search(WAITING, shown)) and (status, shown))
         with open(bundle, "r+b") as file:  # into the middle of what is stored
             file.seek(bundle.stat().st_size - SIZE // 2)
             file.write(b"damage")

@@ -5,7 +5,7 @@
 #include <utility>
 #include <vector>
 
-#include "embedder/equal_ranges.h"
+#include "embedder/content/equal_ranges.h"
 #include "pannier/loader.h"
 #include "tests/embed_fixture.h"
 #include "tests/params_builder.h"

@@ -1,5 +1,5 @@
 // Tables that fit a terminal, colours, and globs.
-#include "embedder/styled_text.h"
+#include "embedder/command_line/styled_text.h"
 
 #include <catch2/catch_test_macros.hpp>
 #include <string>

@@ -1,5 +1,5 @@
 // What people read at the terminal: sizes and progress.
-#include "embedder/terminal.h"
+#include "embedder/command_line/terminal.h"
 
 #include <catch2/catch_test_macros.hpp>
 
@@ -22,7 +22,7 @@ TEST_CASE("progress: how far, how fast, how long still") {
   CHECK(ProgressText("reading", 5000, 5000, 0.5) == "reading 5000 B of 5000 B (100 %), 9.8 KiB/s, 0 s left");
   CHECK(ProgressText("reading", 6000, 5000, 0.5) == "reading 6000 B of 5000 B (120 %), 11.7 KiB/s, 0 s left");  // it grew
   CHECK(ProgressText("reading", 0, 5000, 1) == "reading 0 B of 5000 B (0 %)");
-  CHECK(ProgressText("reading", 0, 0, 0) == "reading 0 B of 0 B (100 %)");
+  CHECK(ProgressText("laying out the graph", 0, 0, 3.4) == "laying out the graph, 3 s");
 }
 
 }  // namespace

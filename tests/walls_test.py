@@ -27,12 +27,23 @@ OTHERS = {
     "embedder": {"manifest_generated.h": r".*", "fmt/": r".*", "nlohmann/": r".*", "CLI/": r"(main|command_line|manual|completion)\.(h|cc)",
                  "LIEF/": r"lief_\w+\.(h|cc)", "openssl/": r"private_key_openssl\.cc", "zstd": r".*"},
 }
+# Rooms within the embedder, and who may include them from other rooms in it ("embedder": files in no inner room).
+INNER = {
+    "embedder/command_line": set(),
+    "embedder/view": {"embedder/command_line"},
+    "embedder/formats": {"embedder"},
+    "embedder/content": {"embedder", "embedder/command_line", "embedder/formats", "embedder/view"},
+}
 # Headers of the languages and of the systems have no folder, or one of these.
 SYSTEM = re.compile(r"^(sys|linux|mach|mach-o|CommonCrypto|asm)/|^[a-z0-9_]+(\.h)?$")
 
 
 def room_of(path):
     return path.parts[0]
+
+
+def inner_room_of(path):
+    return "/".join(path.parts[:-1]) if "/".join(path.parts[:-1]) in INNER else room_of(path)
 
 
 def includes(path):
@@ -68,6 +79,9 @@ def check_includes():
             target = target_of(name)
             if target is not None:
                 edges[path].add(target)
+                here, there = inner_room_of(path), inner_room_of(target)
+                if here != there and there in INNER and here not in INNER[there]:
+                    problems.append(f"{path}: includes {name}; {there}/ is for {', '.join(sorted(INNER[there])) or 'itself'}")
                 if room_of(target) not in ROOMS[room]:
                     problems.append(f"{path}: includes {name}; {room}/ may use {', '.join(sorted(ROOMS[room]))}")
                 continue

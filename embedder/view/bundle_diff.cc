@@ -7,7 +7,7 @@
 #include <set>
 #include <vector>
 
-#include "embedder/artifact_stream.h"
+#include "embedder/content/artifact_stream.h"
 #include "embedder/view/code_diff.h"
 #include "embedder/view/graph_diff.h"
 #include "embedder/view/graph_model.h"

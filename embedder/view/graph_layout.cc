@@ -120,8 +120,8 @@ Result<GraphLayout> ReadPlain(std::string_view text) {
   return layout;
 }
 
-Result<GraphLayout> ByDot(const Drawing& drawing) {
-  PANNIER_TRY(const std::string plain, Filter({"dot", "-Tplain"}, DotSource(drawing), kMostOutput, kPatience));
+Result<GraphLayout> ByDot(const Drawing& drawing, const Effort& effort) {
+  PANNIER_TRY(const std::string plain, Filter({"dot", "-Tplain"}, DotSource(drawing), kMostOutput, kPatience, effort));
   PANNIER_TRY(GraphLayout layout, ReadPlain(plain));
   if (layout.boxes.size() != drawing.boxes.size() || layout.edges.size() != drawing.edges.size())
     return Malformed(StrCat("dot's output: found ", layout.boxes.size(), " nodes, expected ", drawing.boxes.size()));
@@ -220,13 +220,15 @@ GraphGroups GroupNodes(const GraphModel& graph, const std::vector<bool>& is_para
   return groups;
 }
 
-GraphLayouts LayOut(const GraphModel& graph, const GraphGroups& groups, const std::vector<std::string>& labels, Placing placing) {
+GraphLayouts LayOut(const GraphModel& graph, const GraphGroups& groups, const std::vector<std::string>& labels, Placing placing,
+                    const Effort& effort) {
   GraphLayouts layouts;
+  effort.Begin("laying out the graph", 0);
   const auto place = [&](const Drawing& drawing) {
     if (layouts.note.empty() && drawing.boxes.size() > kMostNodesForDot)
       layouts.note = StrCat("more than ", kMostNodesForDot, " nodes: placed by rank, not by Graphviz");
     if (placing == Placing::kRank || !layouts.note.empty() || drawing.boxes.empty()) return ByRank(drawing);
-    Result<GraphLayout> layout = ByDot(drawing);
+    Result<GraphLayout> layout = ByDot(drawing, effort);
     if (layout.ok()) return std::move(*layout);
     layouts.note = StrCat("nodes are placed by rank, since Graphviz could not be used: ", layout.status().message());
     return ByRank(drawing);

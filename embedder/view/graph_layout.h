@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "embedder/view/graph_model.h"
+#include "src/effort.h"
 
 namespace pannier {
 
@@ -51,8 +52,9 @@ struct GraphLayouts {
 
 enum class Placing : std::uint8_t { kGraphviz, kRank };
 
-// `labels`: for each node, as it will be shown; only their lengths count.
-GraphLayouts LayOut(const GraphModel& graph, const GraphGroups& groups, const std::vector<std::string>& labels, Placing placing);
+// `labels`: for each node, as it will be shown; only their lengths count. Nobody knows how long Graphviz will take.
+GraphLayouts LayOut(const GraphModel& graph, const GraphGroups& groups, const std::vector<std::string>& labels, Placing placing,
+                    const Effort& effort = 0);
 
 }  // namespace pannier
 

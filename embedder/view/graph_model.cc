@@ -6,8 +6,8 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
-#include "embedder/artifact_stream.h"
-#include "embedder/strict_json.h"
+#include "embedder/content/artifact_stream.h"
+#include "embedder/content/strict_json.h"
 #include "src/bytes.h"
 #include "src/text.h"
 

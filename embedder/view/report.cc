@@ -123,11 +123,11 @@ class GraphReport {
 
   const std::vector<bool>& is_param() const { return is_param_; }
 
-  Json Make(Placing placing) const {
+  Json Make(const ReportOptions& options) const {
     std::vector<std::string> labels;
     for (const GraphNode& node : graph_.nodes) labels.push_back(Printable(OperatorName(node)));
     const GraphGroups groups = GroupNodes(graph_, is_param_);
-    const GraphLayouts layouts = LayOut(graph_, groups, labels, placing);
+    const GraphLayouts layouts = LayOut(graph_, groups, labels, options.placing, options.effort);
     Json nodes = Json::array();
     for (std::uint32_t i = 0; i < graph_.nodes.size(); ++i) nodes.push_back(NodeJson(i, groups, labels[i]));
     Json heads = Json::array();
@@ -248,7 +248,7 @@ Result<Json> MakeReport(const OpenedBundle& bundle, const std::string& path, con
     const auto show = [&]() -> Status {
       PANNIER_TRY(const GraphModel graph, ReadGraph(bundle, reader.artifact(*index)));
       const GraphReport nodes(graph, library, tensors);
-      report["graph"] = nodes.Make(options.placing);
+      report["graph"] = nodes.Make(options);
       report["memory"] = MemoryJson(graph, nodes.is_param());
       return {};
     };

@@ -18,10 +18,10 @@
 #include <utility>
 #include <vector>
 
-#include "embedder/artifact_input.h"
-#include "embedder/chunk_encoder.h"
-#include "embedder/encoder_pool.h"
-#include "embedder/planned_content.h"
+#include "embedder/content/artifact_input.h"
+#include "embedder/content/chunk_encoder.h"
+#include "embedder/content/encoder_pool.h"
+#include "embedder/content/planned_content.h"
 #include "src/chunked_content.h"
 #include "src/format.h"
 #include "src/mapped_file.h"
@@ -97,7 +97,7 @@ class Benchmark {
     warm_ = Memory(decoded_size_);
   }
 
-  // As embedder/encoder.cc does it: equal tensors once, small ones in groups, the others chunk by chunk.
+  // As embedder/content/encoder.cc does it: equal tensors once, small ones in groups, the others chunk by chunk.
   Status Encode(unsigned threads) {
     EncodeOptions options;
     options.codec = choice_;

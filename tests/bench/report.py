@@ -8,7 +8,7 @@ import svg
 
 MIB = 1 << 20
 MARGIN = 0.05  # points of saved size that may be missing
-THRESHOLD = 1 / 64  # what encoding has to save for a tensor not to stay as it is (embedder/chunk_encoder.h, Gains)
+THRESHOLD = 1 / 64  # what encoding has to save for a tensor not to stay as it is (embedder/content/chunk_encoder.h, Gains)
 OURS = "pannier auto"
 PEERS = ("zstd", "blosc2", "ZipNN", "OpenZL")
 

@@ -3,8 +3,8 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
-#include "embedder/artifact_stream.h"
-#include "embedder/commands.h"
+#include "embedder/command_line/commands.h"
+#include "embedder/content/artifact_stream.h"
 #include "embedder/export_npz.h"
 #include "embedder/export_safetensors.h"
 #include "embedder/opened_bundle.h"

@@ -3,7 +3,7 @@
 // Input: u8 codec, u8 (low bits: width; 8: turned; 16: whichever is smaller), u8 planes searched, u8 level, then the chunk.
 #include <vector>
 
-#include "embedder/chunk_encoder.h"
+#include "embedder/content/chunk_encoder.h"
 #include "src/chunked_content.h"
 #include "tests/fuzz/fuzz_support.h"
 

@@ -93,8 +93,8 @@ class GuardedMapping {
     Result<MappedFile> mapped = MappedFile::Map(memory.fd(), 0, size);
     Require(mapped.status(), "a file in memory can be mapped");
     file_ = std::move(*mapped);
-    constexpr std::size_t kPage = 4096;
-    rest_ = (kPage - size % kPage) % kPage;
+    constexpr std::size_t kPageSize = 4096;
+    rest_ = (kPageSize - size % kPageSize) % kPageSize;
 #ifdef PANNIER_HAS_ASAN
     if (size != 0) __asan_poison_memory_region(file_.bytes().end(), rest_);
 #endif

@@ -8,8 +8,8 @@
 #include <optional>
 #include <vector>
 
-#include "embedder/factory_layout.h"
 #include "embedder/finisher.h"
+#include "embedder/formats/factory_layout.h"
 #include "embedder/host.h"
 #include "embedder/layout.h"
 #include "src/exported_symbol.h"

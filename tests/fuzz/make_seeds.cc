@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-#include "embedder/chunk_encoder.h"
+#include "embedder/content/chunk_encoder.h"
 #include "embedder/embed.h"
 #include "embedder/opened_bundle.h"
 #include "embedder/restore.h"
