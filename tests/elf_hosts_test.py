@@ -20,6 +20,8 @@ import sys
 import tempfile
 
 import sweep
+from caged_run import run
+from elf_headers import Elf
 
 SOURCES = {
     # Functions, data with relocations, uninitialised data, a constructor.
@@ -283,7 +285,7 @@ class HostsTest:
         self.line("FAILED" if missing else "ok", name, f"{missing} not in: {text[-1500:]}" if missing else "")
 
     def check_not_a_file(self):
-        done = sweep.run(self.sweep.pannier, "embed", self.folder, "--artifact", f"a={__file__}")
+        done = run(self.sweep.pannier, "embed", self.folder, "--artifact", f"a={__file__}")
         self.expect("folder", f"{done.status}: {done.text}", "^2: .*: file type: found a directory, expected a regular file$")
 
     def check_program(self):
@@ -298,11 +300,11 @@ class HostsTest:
                 continue
             else:
                 shutil.copy(host, bundle)
-            embedded = sweep.run(self.sweep.pannier, "embed", bundle, "--graph", self.sweep.payload / "graph.json")
+            embedded = run(self.sweep.pannier, "embed", bundle, "--graph", self.sweep.payload / "graph.json")
             for tool in ("no tool", "strip -s", "eu-strip"):
                 if tool != "no tool":
-                    sweep.run(*tool.split(), bundle)
-                done = sweep.run(bundle)
+                    run(*tool.split(), bundle)
+                done = run(bundle)
                 self.expect(f"{name} as a program, {tool}", f"{done.status}: {done.text}", pattern)
             self.expect(f"{name} embedded", str(embedded.status), "^0$")
 
@@ -315,23 +317,23 @@ class HostsTest:
             subprocess.run(command.split(), cwd=self.sources, check=True)
         bundle, core = self.folder / "libdebugged.so", self.folder / "core"
         payload = self.sweep.payload
-        done = sweep.run(self.sweep.pannier, "embed", self.sources / "libdebugged.so", "--graph", payload / "graph.json",
+        done = run(self.sweep.pannier, "embed", self.sources / "libdebugged.so", "--graph", payload / "graph.json",
                          "--params", payload / "small.params", "-o", bundle)
         self.expect("embed, to be debugged", str(done.status), "^0$")
         commands = ["set breakpoint pending on", "break inner", f"run {bundle}", "backtrace", f"generate-core-file {core}", "kill"]
         gdb = ["gdb", "-nx", "-batch", "-iex", "set debuginfod enabled off"]
-        shown = sweep.run(*gdb, *(word for command in commands for word in ("-ex", command)), self.sources / "driver")
+        shown = run(*gdb, *(word for command in commands for word in ("-ex", command)), self.sources / "driver")
         frames = [r"#0 .*inner \(x=20\) at .*debugged\.c:2", r"#1 .* in outer \(x=20\) at .*debugged\.c:4"]
         self.expect("gdb", shown.text, "Breakpoint 1, inner", *frames, r"#2 .* in main .* at .*driver\.c:5")
-        build_id, end = sweep.Elf(bundle).build_id()
-        notes = sweep.run("readelf", "-n", bundle)
+        build_id, end = Elf(bundle).build_id()
+        notes = run("readelf", "-n", bundle)
         self.expect("build id, readelf", notes.text, build_id.hex())
         self.expect("build id, first page", "inside" if end <= 4096 else f"ends at {end}", "inside")
-        modules = sweep.run("eu-unstrip", "-n", f"--core={core}")
+        modules = run("eu-unstrip", "-n", f"--core={core}")
         self.expect("build id, core file", modules.text, rf"(?m)^0x\S+ {build_id.hex()}@\S+ .*libdebugged\.so")
-        shown = sweep.run(*gdb, "-ex", "backtrace", self.sources / "driver", core)
+        shown = run(*gdb, "-ex", "backtrace", self.sources / "driver", core)
         self.expect("gdb, core file", shown.text, *frames)
-        done = sweep.run(self.sweep.pannier, "embed", core, "--graph", payload / "graph.json", "-o", self.folder / "core.bundle")
+        done = run(self.sweep.pannier, "embed", core, "--graph", payload / "graph.json", "-o", self.folder / "core.bundle")
         self.expect("core file as a host", f"{done.status}: {done.text}", "^2: .*: found a core file, expected a shared library$")
 
 

@@ -111,7 +111,7 @@ class DiffPrinter {
   }
 
   static std::string TensorText(const Json& tensor) {
-    return StrCat(ShownText(tensor["name"]), ": ", ShownText(tensor["dtype"]), " (", ShownText(tensor["shape"]), "), ",
+    return StrCat(ShownText(tensor["name"]), ": ", ShownText(tensor["dtype"]), " ", ShownShape(tensor["shape"]), ", ",
                   ShownSize(tensor["bytes"]));
   }
   static std::string SameText(const Json& tensor) {
@@ -119,8 +119,8 @@ class DiffPrinter {
   }
   static std::string ValueText(const Json& tensor) {
     if (tensor.contains("a_shape")) {
-      return StrCat(ShownText(tensor["a_dtype"]), " (", ShownText(tensor["a_shape"]), ") -> ", ShownText(tensor["b_dtype"]), " (",
-                    ShownText(tensor["b_shape"]), ")");
+      return StrCat(ShownText(tensor["a_dtype"]), " ", ShownShape(tensor["a_shape"]), " -> ", ShownText(tensor["b_dtype"]), " ",
+                    ShownShape(tensor["b_shape"]));
     }
     return StrCat(ShownText(tensor["differing"]), " of ", ShownText(tensor["elements"]), " values differ",
                   tensor["greatest"].is_null()

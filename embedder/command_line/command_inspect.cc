@@ -36,12 +36,6 @@ double RatioOf(const Json& entry) {
 
 std::string Ratio(const Json& entry) { return fmt::format("{:.1f} %", 100 * RatioOf(entry)); }
 
-std::string Shape(const Json& shape) {
-  std::string text;
-  for (const Json& dimension : shape) text += StrCat(text.empty() ? "" : ", ", dimension.get<std::int64_t>());
-  return "(" + text + ")";
-}
-
 // Names of other tensors are left out, of every artifact; the rest in order.
 void SelectTensors(const InspectCommand& command, Json& artifacts) {
   const auto is_out = [&](const Json& tensor) {
@@ -219,7 +213,7 @@ class BundlePrinter {
                  {"RATIO", Table::Side::kRight},
                  {"CODEC"}});
     PrintRows(table, tensors, most_.tensors, "tensors", [](Table& rows, const Json& tensor) {
-      rows.Add({ShownText(tensor["name"]), ShownText(tensor["dtype"]), Shape(tensor["shape"]), ShownSize(tensor["bytes"]),
+      rows.Add({ShownText(tensor["name"]), ShownText(tensor["dtype"]), ShownShape(tensor["shape"]), ShownSize(tensor["bytes"]),
                 ShownSize(tensor["stored_bytes"]), Ratio(tensor), ShownText(tensor["codec"])});
     });
   }

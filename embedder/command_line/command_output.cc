@@ -29,6 +29,12 @@ std::string ShownText(const nlohmann::json& value) {
 
 std::string ShownSize(const nlohmann::json& bytes) { return bytes.is_null() ? "none" : HumanSize(bytes.get<std::uint64_t>()); }
 
+std::string ShownShape(const nlohmann::json& dimensions) {
+  std::string text;
+  for (const nlohmann::json& dimension : dimensions) text += StrCat(text.empty() ? "" : ", ", dimension.get<std::int64_t>());
+  return "(" + text + ")";
+}
+
 Status WriteOutput(ByteView bytes, const std::string& path) {
   if (path == "-") return WriteToStdout(bytes);
   PANNIER_TRY(OutputFile out, OutputFile::Create(path, nullptr).WithContext(Printable(path)));

@@ -19,6 +19,9 @@ std::string ShownText(const nlohmann::json& value);
 // "428 KiB"; "none" for null.
 std::string ShownSize(const nlohmann::json& bytes);
 
+// "(3, 224, 224)"; "()" of a scalar.
+std::string ShownShape(const nlohmann::json& dimensions);
+
 // "-" is stdout.
 Status WriteOutput(ByteView bytes, const std::string& path);
 
