@@ -53,7 +53,7 @@ std::string NearMiss(std::string_view word, const std::vector<std::string>& know
 
 std::string DidYouMean(std::string_view word, const std::vector<std::string>& known, std::string_view quote) {
   const std::string nearest = NearMiss(word, known);
-  return nearest.empty() ? "" : StrCat("; did you mean ", quote, Printable(nearest), quote, "?");
+  return nearest.empty() ? "" : StrCat(" (did you mean ", quote, Printable(nearest), quote, "?)");
 }
 
 }  // namespace pannier

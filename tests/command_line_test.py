@@ -15,15 +15,15 @@ pannier, data = sys.argv[1], pathlib.Path(sys.argv[2])
 
 # Words -> the message, without "pannier: "; where words cannot be parsed, with "; see `pannier --help`" behind it.
 UNKNOWN_WORDS = {
-    "emebd lib.so": "unknown command emebd; did you mean embed?",
-    "Inspect lib.so": "unknown command Inspect; did you mean inspect?",
+    "emebd lib.so": "unknown command emebd (did you mean embed?)",
+    "Inspect lib.so": "unknown command Inspect (did you mean inspect?)",
     "strip lib.so": "unknown command strip",
-    "--versoin": "unknown option --versoin; did you mean --version?",
-    "embed --param x lib.so": "unknown option --param; did you mean --params?",
-    "embed lib.so --parms=x": "unknown option --parms; did you mean --params?",
+    "--versoin": "unknown option --versoin (did you mean --version?)",
+    "embed --param x lib.so": "unknown option --param (did you mean --params?)",
+    "embed lib.so --parms=x": "unknown option --parms (did you mean --params?)",
     "embed lib.so --zip": "unknown option --zip",
-    "extract model.so --otuput .": "unknown option --otuput; did you mean --output?",
-    "embed lib.so --codec ztsd": "--codec: found ztsd, expected auto|store|zstd|planes; did you mean zstd?",
+    "extract model.so --otuput .": "unknown option --otuput (did you mean --output?)",
+    "embed lib.so --codec ztsd": "--codec: found ztsd, expected auto|store|zstd|planes (did you mean zstd?)",
     "embed lib.so --codec lzma": "--codec: found lzma, expected auto|store|zstd|planes",
     "embed lib.so --codec 2": "--codec: found 2, expected auto|store|zstd|planes",
     "embed": "HOST is required",
@@ -50,7 +50,7 @@ def main():
         subprocess.run([pannier, "embed", data / "linux-x86_64/lib.so", "--graph", data / "graph.json", "--params", data / "params.bin",
                         "-o", bundle, "--codec", "store", "--quiet"], check=True)
         known = 'it has "graph", "params"'
-        expect(["extract", str(bundle), "param", "-o", folder], f'{bundle}: no artifact "param"; did you mean "params"?; {known}')
+        expect(["extract", str(bundle), "param", "-o", folder], f'{bundle}: no artifact "param" (did you mean "params"?); {known}')
         expect(["extract", str(bundle), "labels", "-o", folder], f'{bundle}: no artifact "labels"; {known}')
     print(f"{len(UNKNOWN_WORDS) + 2} command lines, {failures} failed")
     return 1 if failures else 0

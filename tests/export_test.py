@@ -198,7 +198,7 @@ def main():
         for words, message in {
             ("graph", "-o", folder / "x", "--as", "npz"): "--as: found no params",
             ("params", "-o", "-", "--as", "npz"): "`-o -` with --as npz",
-            ("params", "-o", folder / "x", "--as", "npy"): "--as: found npy, expected params|npz|safetensors; did you mean npz?",
+            ("params", "-o", folder / "x", "--as", "npy"): "--as: found npy, expected params|npz|safetensors (did you mean npz?)",
         }.items():
             done = run("extract", sound.path, *words)
             check(message, (done.returncode != 2 or message not in done.stderr.decode() or done.stdout) and done)

@@ -34,7 +34,7 @@ def make_factory(pannier, data, folder):
     bundle = folder / "bundle.so"
     subprocess.run([pannier, "embed", data / "linux-x86_64" / "lib.so", "--graph", data / "graph.json", "--params", data / "params.bin",
                     "--as-factory", "-q", "-o", bundle], check=True)
-    subprocess.run(["objcopy", "--dump-section", f".tvm.factory={folder / 'blob'}", bundle], check=True)
+    subprocess.run(["objcopy", "--dump-section", f".tvm.factory={folder / 'blob'}", bundle, os.devnull], check=True)
     source = folder / "factory.s"
     source.write_text(f'.section .rodata\n.globl __tvm_dev_mblob\n.type __tvm_dev_mblob, @object\n__tvm_dev_mblob: .incbin "{folder / "blob"}"\n'
                       ".size __tvm_dev_mblob, . - __tvm_dev_mblob\n.section .note.GNU-stack\n")

@@ -448,7 +448,7 @@ TEST_CASE("fat files, 32- and 64-bit: every slice or one, restored byte for byte
         folder / "lib.dylib" + ": found no slice ppc");
   options.arch = "x86-64";
   CHECK(TryEmbed(folder, BuildFat({BuildMachO(x86)}, false, 14), options).status().message() ==
-        folder / "lib.dylib" + ": found no slice x86-64; did you mean x86_64?");
+        folder / "lib.dylib" + ": found no slice x86-64 (did you mean x86_64?)");
 }
 
 TEST_CASE("a library of 4 GiB and more is refused before anything is written") {

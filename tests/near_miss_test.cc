@@ -34,10 +34,10 @@ TEST_CASE("near misses: the nearest, and of two as near the first") {
 }
 
 TEST_CASE("near misses: the end of a message") {
-  CHECK(DidYouMean("param", {"graph", "params"}, "\"") == "; did you mean \"params\"?");
-  CHECK(DidYouMean("--parms", {"--params"}) == "; did you mean --params?");
+  CHECK(DidYouMean("param", {"graph", "params"}, "\"") == " (did you mean \"params\"?)");
+  CHECK(DidYouMean("--parms", {"--params"}) == " (did you mean --params?)");
   CHECK(DidYouMean("other", {"graph", "params"}).empty());
-  CHECK(DidYouMean("para\nm", {"para\nms"}) == "; did you mean para\\x0ams?");
+  CHECK(DidYouMean("para\nm", {"para\nms"}) == " (did you mean para\\x0ams?)");
 }
 
 }  // namespace

@@ -265,6 +265,7 @@ Result<int> RunInspect(const InspectCommand& command, const OutputStyle& style) 
     PrintJson(json);
     return kExitDone;
   }
+  if (style.quiet) return kExitDone;
   const Display display = Display::OfStdout(command.color);
   const MostRows most = command.top ? MostRows{*command.top, *command.top} : (display.width ? kMostOnTerminal : MostRows());
   BundlePrinter(json, display, most).Print();

@@ -11,7 +11,7 @@ inline constexpr const char* kExitStatusText = R"(
 
 Exit status:
   0  Done.
-  1  A check failed (verify).
+  1  A check failed (verify), or something differs (diff).
   2  Refused, with the reason on stderr, and nothing was written; or stdout
      failed, when all else was done.)";
 

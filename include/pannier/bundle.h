@@ -7,12 +7,14 @@
 // Threads: everything here may be called from several threads at a time on one handle. Who releases knows that nobody uses what
 // goes.
 //
-// Errors: functions throw pannier::Error with the code named beside them.
+// Errors: functions throw pannier::Error with the codes named beside them; those of a tensor may also find its records wrong
+// (kMalformed). std::bad_alloc where memory is short for anything but content.
 #ifndef PANNIER_BUNDLE_H_
 #define PANNIER_BUNDLE_H_
 
 #include <cstddef>
 #include <cstdint>
+#include <iterator>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -37,15 +39,17 @@ class PANNIER_API TensorView {
 
   // The values, row-major, in this machine's byte order, aligned to at least 64 bytes. Straight from the mapped file when stored
   // without compression (is_zero_copy()); otherwise from the cache (LoadOptions::cache_dir), or decoded on the first call, by
-  // several threads, and kept until Release() or until the Bundle goes. kMalformed, kDigestMismatch, kNoMemory.
+  // several threads, and kept until Release() or until the Bundle goes. kMalformed, kDigestMismatch, kNoMemory; kUnsupported when
+  // it is of a later version's codec.
   const void* data() const;
   bool is_zero_copy() const;
   std::size_t stored_bytes() const;
 
-  // Decodes into the caller's memory, keeping nothing. `size` must be nbytes() (kInvalidArgument).
+  // Decodes into the caller's memory, keeping nothing. `size` must be nbytes() (kInvalidArgument). Else as data(); the memory may
+  // have been written to then.
   void CopyTo(void* destination, std::size_t size) const;
 
-  // data() and shape() as a DLTensor, on the CPU.
+  // data() and shape() as a DLTensor, on the CPU: both borrowed, with data()'s errors.
   DlTensor dl_tensor() const;
 
   // The values in memory that may be written to, for runtimes that do. The first call makes it, all later ones (on copies of the
@@ -55,9 +59,9 @@ class PANNIER_API TensorView {
   // Of a tensor that is_zero_copy(), from 64 KiB on, it is another mapping of the bundle's file: pages that are not written to stay
   // shared with all who have mapped it. Where there is no such file any more (the bundle was opened from memory or by descriptor,
   // the file was replaced, removed or written to since), and of all other tensors, it is a copy.
-  // kMalformed, kDigestMismatch, kNoMemory.
+  // Errors as data().
   void* mutable_data() const;
-  DlTensor mutable_dl_tensor() const;
+  DlTensor mutable_dl_tensor() const;  // as dl_tensor()
   // Gives it back, with all that was written to it. Pointers from mutable_data() end; the next call gives the bundle's values.
   void ReleaseMutable() const;
 
@@ -80,27 +84,41 @@ class PANNIER_API TensorView {
 // The tensors of params, in the .params file's order.
 class PANNIER_API TensorList {
  public:
+  // Of views that are made on the way, hence an input iterator, though it may be copied and compared at will.
   class Iterator {
    public:
-    Iterator(const TensorList* list, std::size_t index) : list_(list), index_(index) {}
-    TensorView operator*() const { return (*list_)[index_]; }
+    using iterator_category = std::input_iterator_tag;
+    using value_type = TensorView;
+    using difference_type = std::ptrdiff_t;
+    using pointer = void;
+    using reference = TensorView;
+
+    TensorView operator*() const { return {bundle_, index_}; }
     Iterator& operator++() {
       ++index_;
       return *this;
+    }
+    Iterator operator++(int) {
+      const Iterator before = *this;
+      ++index_;
+      return before;
     }
     friend bool operator!=(const Iterator& a, const Iterator& b) { return a.index_ != b.index_; }
     friend bool operator==(const Iterator& a, const Iterator& b) { return a.index_ == b.index_; }
 
    private:
-    const TensorList* list_;
+    friend class TensorList;
+    Iterator(const BundleImpl* bundle, std::size_t index) : bundle_(bundle), index_(index) {}
+
+    const BundleImpl* bundle_;
     std::size_t index_;
   };
 
   std::size_t size() const { return size_; }
   bool empty() const { return size_ == 0; }
-  TensorView operator[](std::size_t index) const { return {bundle_, index}; }
-  Iterator begin() const { return {this, 0}; }
-  Iterator end() const { return {this, size_}; }
+  TensorView operator[](std::size_t index) const { return {bundle_, index}; }  // index < size(), which is not checked
+  Iterator begin() const { return {bundle_, 0}; }
+  Iterator end() const { return {bundle_, size_}; }
 
   TensorView at(std::string_view name) const;  // kNotFound
   bool contains(std::string_view name) const;
@@ -122,7 +140,8 @@ class PANNIER_API ArtifactView {
   std::string sha256() const;        // of the original file, 64 hexadecimal digits; "" of what TVM exported (loader.h)
 
   // The original file's bytes: straight from the mapped file when stored whole without compression, otherwise decoded on the first
-  // call and kept. `params` is put together again byte for byte. kMalformed, kDigestMismatch, kNoMemory.
+  // call and kept. `params` is put together again byte for byte. kMalformed, kDigestMismatch, kNoMemory; kUnsupported when it is of
+  // a later version's kind or codec, or larger than this machine's memory can be.
   ArrayView<std::uint8_t> bytes() const;
 
  private:
@@ -135,15 +154,19 @@ class PANNIER_API ArtifactView {
 
 class PANNIER_API Bundle {
  public:
-  std::string_view graph_json() const;  // kNotFound when there is no graph
-  TensorList params() const;            // kNotFound when there are none; kUnsupported when they are not TVM's .params
+  // kNotFound when there is no graph; else as ArtifactView::bytes().
+  std::string_view graph_json() const;
+
+  // kNotFound when there are none; kUnsupported when they are not TVM's .params; kMalformed, kDigestMismatch of their table.
+  TensorList params() const;
 
   ArtifactView artifact(std::string_view name) const;  // kNotFound
   bool has_artifact(std::string_view name) const;
   std::size_t artifact_count() const;
-  ArtifactView artifact_at(std::size_t index) const;  // index < artifact_count()
+  ArtifactView artifact_at(std::size_t index) const;  // index < artifact_count(), which is not checked
 
-  // Decodes all tensors now, by several threads, so that no later call does. With LoadOptions::cache_dir, makes the cache.
+  // Decodes all tensors now, by several threads, so that no later call does. With LoadOptions::cache_dir, makes the cache. Nothing
+  // when there are no params; kUnsupported when they are not TVM's .params; else as TensorView::data().
   void DecodeAll() const;
 
   // TensorView::Prefetch() of all tensors: all of params are read ahead. Nothing when there are none.

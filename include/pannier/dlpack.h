@@ -9,7 +9,7 @@
 namespace pannier {
 
 // The memory is TensorView::mutable_data(), whose writes nobody else sees: consumers may write, and types do not tell. It stays
-// until the consumer calls the deleter.
+// until the consumer calls the deleter, which gives the handle back, too. Errors as mutable_data().
 inline DLManagedTensor* ManagedTensor(const Bundle& bundle, const TensorView& tensor) {
   struct Managed {
     DLManagedTensor tensor;

@@ -13,7 +13,7 @@ namespace pannier {
 enum class ErrorCode : int {
   kOk = 0,
   kInvalidArgument = 1,  // the caller asked for something that makes no sense
-  kIo = 2,               // the operating system refused to read, write or map
+  kIo = 2,               // the operating system refused to read, write, map or start a thread
   kNotABundle = 3,       // a sound file, but it carries no pannier payload (or lost it)
   kMalformed = 4,        // sizes, offsets or values in the file contradict each other
   kUnsupported = 5,      // valid, but not for this version or this machine

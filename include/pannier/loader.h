@@ -58,7 +58,7 @@ struct LoadOptions {
   //   that the bundle needs from its own folder ($ORIGIN) must be loaded before: kUnsupported says which.
   // - LoadBundle on Windows keeps the file open, so that it cannot be written, renamed or removed while it is checked and loaded.
   // - LoadBundle on macOS loads a copy from a new folder that is the user's alone; another process of the same user could change
-  // it.
+  //   it.
   // - OpenBundle reads a copy in memory; of bytes that are in memory already, those themselves: nobody may change them.
   // - FindBundle: kInvalidArgument, since the library's code has run.
   //
@@ -71,8 +71,9 @@ struct LoadOptions {
 //
 // Loads the library with the OS's dynamic loader (its constructors run) and finds its artifacts in the mapped image. Takes no
 // longer for a large payload than for a small one. `path` is a file, never searched for in the library path. Loading a path twice
-// gives two handles to one library, as dlopen does. kIo, kNotABundle, kMalformed, kUnsupported, kLoadFailed (with the dynamic
-// loader's own words), kDigestMismatch, kSignature.
+// gives two handles to one library, as dlopen does. kInvalidArgument (no regular file, or options that exclude each other), kIo,
+// kNotABundle, kMalformed, kUnsupported, kLoadFailed (with the dynamic loader's own words), kDigestMismatch, kNoMemory, kSignature;
+// kLimit of what TVM exported.
 //
 // A library without a payload of ours is read, too, by all four functions, where TVM's own export_library made it of a graph
 // executor's factory (TVM 0.7 to 0.19): its graph and params are views into the blob of modules that it exports. Nobody made
@@ -80,7 +81,7 @@ struct LoadOptions {
 // after another, so most of them are copied when they are asked for.
 PANNIER_API Bundle LoadBundle(const std::string& path, const LoadOptions& options = {});
 
-// Reads a bundle without running any of its code: any format on any OS.
+// Reads a bundle without running any of its code: any format on any OS. Errors as LoadBundle, but never kLoadFailed.
 PANNIER_API Bundle OpenBundle(const std::string& path, const LoadOptions& options = {});
 
 // The same for a bundle inside an open file (an APK, an asset): `size` bytes from `offset`. The descriptor is not kept and may be

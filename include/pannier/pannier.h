@@ -132,12 +132,13 @@ typedef struct pannier_load_options {
 // Loads the library with the OS's dynamic loader (its constructors run) and finds its artifacts in the mapped image. Takes no
 // longer for a large payload than for a small one. `path` is a file, never searched for in the library path. Loading a path twice
 // gives two bundles on one library, as dlopen does.
-// IO, NOT_A_BUNDLE, MALFORMED, UNSUPPORTED, LOAD_FAILED (with the dynamic loader's own words), DIGEST_MISMATCH, SIGNATURE.
+// IO, NOT_A_BUNDLE, MALFORMED, UNSUPPORTED, LOAD_FAILED (with the dynamic loader's own words), DIGEST_MISMATCH, SIGNATURE; LIMIT of
+// what TVM exported.
 PANNIER_API int pannier_load(const char* path, const pannier_load_options* options, pannier_bundle** bundle,
                              pannier_error* error) PANNIER_NOEXCEPT;
 
 // Reads a bundle without running any of its code: any format on any OS.
-// IO, NOT_A_BUNDLE, MALFORMED, UNSUPPORTED, DIGEST_MISMATCH, SIGNATURE; the same for the next two.
+// IO, NOT_A_BUNDLE, MALFORMED, UNSUPPORTED, DIGEST_MISMATCH, SIGNATURE, LIMIT; the same for the next two.
 PANNIER_API int pannier_open(const char* path, const pannier_load_options* options, pannier_bundle** bundle,
                              pannier_error* error) PANNIER_NOEXCEPT;
 
@@ -195,7 +196,8 @@ typedef int (*pannier_packed_c_func)(void* args, int* type_codes, int num_args, 
 
 // ---- Artifacts ----
 
-// The artifact `graph`, TVM's graph JSON; no zero byte follows it. NOT_FOUND when there is none, MALFORMED, DIGEST_MISMATCH.
+// The artifact `graph`, TVM's graph JSON; no zero byte follows it. NOT_FOUND when there is none, MALFORMED, DIGEST_MISMATCH,
+// UNSUPPORTED.
 PANNIER_API int pannier_graph_json(const pannier_bundle* bundle, const char** text, size_t* size,
                                    pannier_error* error) PANNIER_NOEXCEPT;
 
@@ -220,12 +222,13 @@ PANNIER_API int pannier_artifact_by_name(const pannier_bundle* bundle, const cha
 
 // The original file's bytes: straight from the mapped file when stored whole without compression, otherwise decoded on the first
 // call and kept. `params` is put together again byte for byte. For an empty artifact `*data` may be NULL. MALFORMED,
-// DIGEST_MISMATCH.
+// DIGEST_MISMATCH; UNSUPPORTED when it is of a later version's kind or codec, or larger than this machine's memory can be.
 PANNIER_API int pannier_artifact_bytes(const pannier_bundle* bundle, size_t index, const uint8_t** data, size_t* size,
                                        pannier_error* error) PANNIER_NOEXCEPT;
 
 // ---- Tensors: the entries of the artifact `params`, in the .params file's order ----
-// All of these also return NOT_FOUND when there are no params, and UNSUPPORTED when they are not TVM's .params.
+// All that take a tensor's index or name, and pannier_tensor_count, also return NOT_FOUND when there are no params, and UNSUPPORTED
+// when they are not TVM's .params, or a tensor is of a later version's codec.
 
 // DLPack's DLDataType: code is kDLInt 0, kDLUInt 1, kDLFloat 2, kDLOpaqueHandle 3, kDLBfloat 4, ...
 typedef struct pannier_data_type {
@@ -314,13 +317,14 @@ PANNIER_API int pannier_tensor_prefetch(const pannier_bundle* bundle, size_t ind
 // comes back from the file. Name, shape and pannier_tensor_mutable_data's memory stay in any case.
 PANNIER_API int pannier_tensor_release(const pannier_bundle* bundle, size_t index, pannier_error* error) PANNIER_NOEXCEPT;
 
-// Decodes all tensors now, by several threads, so that no later call does. With a cache_dir, makes the cache.
+// Decodes all tensors now, by several threads, so that no later call does. With a cache_dir, makes the cache. Nothing when there
+// are no params; UNSUPPORTED when they are not TVM's .params, MALFORMED, DIGEST_MISMATCH.
 PANNIER_API int pannier_decode_all(const pannier_bundle* bundle, pannier_error* error) PANNIER_NOEXCEPT;
 
 // pannier_tensor_prefetch of all tensors: all of params are read ahead. Nothing when there are none.
 PANNIER_API int pannier_prefetch_all(const pannier_bundle* bundle, pannier_error* error) PANNIER_NOEXCEPT;
 
-// pannier_tensor_release of all tensors. Graph, other artifacts and pannier_artifact_bytes stay.
+// pannier_tensor_release of all tensors. Graph, other artifacts and pannier_artifact_bytes stay. Nothing when there are no params.
 PANNIER_API int pannier_release_all(const pannier_bundle* bundle, pannier_error* error) PANNIER_NOEXCEPT;
 
 #define PANNIER_DATA_TYPE_NAME_SIZE 64

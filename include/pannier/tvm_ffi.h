@@ -40,7 +40,8 @@ inline tvm::ffi::Tensor TvmTensor(const Bundle& bundle, const TensorView& tensor
 }
 
 // The params of a Relax function in the order in which it takes them: those named FUNCTION/0, FUNCTION/1, ..., as
-// `pannier.export(..., params={"main": [...]})` names them in Python.
+// `pannier.export(..., params={"main": [...]})` names them in Python; none where no tensor has such a name. kNotFound when the
+// bundle has no params at all.
 inline tvm::ffi::Array<tvm::ffi::Tensor> RelaxParams(const Bundle& bundle, const std::string& function) {
   bundle.DecodeAll();
   tvm::ffi::Array<tvm::ffi::Tensor> params;

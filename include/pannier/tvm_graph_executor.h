@@ -41,7 +41,8 @@ inline tvm::runtime::NDArray TvmTensor(const Bundle& bundle, const TensorView& t
 
 // The executor for the bundle's graph on `device`, with its params set. On the CPU, from TVM 0.8 on, it uses them where they are
 // (set_input_zero_copy), and they live as long as `bundle` has a handle, which the caller keeps; else it takes copies. Tensors that
-// the graph does not ask for are left out.
+// the graph does not ask for are left out. kNotFound when the bundle has no graph; without params, the caller
+// sets all inputs.
 inline tvm::runtime::Module GraphExecutor(const Bundle& bundle, DLDevice device = {kDLCPU, 0}) {
   // Up to 0.7 it was called the graph runtime.
   const tvm::runtime::PackedFunc* create = tvm::runtime::Registry::Get("tvm.graph_executor.create");
@@ -54,6 +55,7 @@ inline tvm::runtime::Module GraphExecutor(const Bundle& bundle, DLDevice device 
   const tvm::runtime::PackedFunc set_in_place = executor.GetFunction("set_input_zero_copy");
   const bool is_in_place = device.device_type == kDLCPU && set_in_place != nullptr;
   const tvm::runtime::PackedFunc set = is_in_place ? set_in_place : executor.GetFunction("set_input");
+  if (!bundle.has_artifact("params")) return executor;
   for (const TensorView& tensor : bundle.params()) {
     const std::string name(tensor.name());
     if (index_of != nullptr && static_cast<int>(index_of(name)) < 0) continue;

@@ -4,6 +4,7 @@
 
 #include <cstdio>
 #include <fstream>
+#include <iterator>
 #include <sstream>
 
 int main(int argc, char** argv) {
@@ -20,6 +21,9 @@ int main(int argc, char** argv) {
     std::size_t bytes = 0;
     for (const pannier::TensorView& tensor : bundle.params()) bytes += tensor.data() != nullptr ? tensor.nbytes() : 0;
     if (bytes == 0) return 4;
+    // Iterators are the bundle's, not the list's.
+    const auto first = bundle.params().begin();
+    if (std::distance(first, bundle.params().end()) != static_cast<std::ptrdiff_t>(bundle.params().size())) return 7;
     std::printf("%zu\n", bundle.params().size());
   } catch (const pannier::Error& error) {
     std::fprintf(stderr, "consumer: %s\n", error.what());
