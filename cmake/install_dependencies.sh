@@ -11,13 +11,14 @@ readonly demo_packages=(
   libzstd-dev libssl-dev libfmt-dev libcli11-dev libflatbuffers-dev flatbuffers-compiler nlohmann-json3-dev
 )
 # clang-format 14 and clang-tidy 14 are Debian 12's; the cross compilers and QEMU are for the loader on other machines.
-# LLVM 14 does not know chained fixups of macOS. The last line is for tests/languages.sh, which takes toolchains from elsewhere, too.
+# LLVM 14 does not know chained fixups of macOS. The last line is for tests/languages.sh and tests/zoo.py, which take what is not
+# Debian's, too.
 readonly check_packages=(
   libcatch2-dev clang clang-format clang-tidy lld mold llvm binutils elfutils patchelf gdb musl-tools qemu-user xz-utils
   g++-aarch64-linux-gnu g++-arm-linux-gnueabihf g++-i686-linux-gnu g++-powerpc64le-linux-gnu g++-riscv64-linux-gnu g++-s390x-linux-gnu g++-powerpc-linux-gnu
   llvm-16 lld-16 osslsigncode openssl gcc-mingw-w64-x86-64 gcc-mingw-w64-i686 g++-mingw-w64-x86-64-posix g++-mingw-w64-i686-posix
-  wine wine64 dpkg-dev groff-base fish zsh chromium graphviz fonts-dejavu-core doxygen
-  rustc golang-go default-jdk-headless libjna-java
+  wine wine64 dpkg-dev file zstd groff-base fish zsh chromium graphviz fonts-dejavu-core doxygen
+  rustc golang-go default-jdk-headless libjna-java npm
 )
 
 fail() {
@@ -34,6 +35,7 @@ is_installed() {
   case $1 in
     rustc) command -v rustc >/dev/null && return ;;
     golang-go) command -v go >/dev/null && return ;;
+    npm) command -v npm >/dev/null && return ;;
     default-jdk-headless) command -v javac >/dev/null && return ;;
   esac
   version=$(version_of_installed "$1")

@@ -1,5 +1,6 @@
 //! A tensor of a bundle as a slice over the mapped file, in Rust. Usage: reader BUNDLE TENSOR SUM; no crates, so rustc alone builds it.
-use std::ffi::{c_char, c_int, c_void, CStr, CString};
+use std::ffi::{CStr, CString};
+use std::os::raw::{c_char, c_int, c_void}; // in std::ffi from Rust 1.64 on
 use std::{env, fs, ptr, slice};
 
 /// pannier_bundle, of which nothing is known.
