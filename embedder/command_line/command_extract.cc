@@ -165,16 +165,16 @@ Result<int> RunExtract(const ExtractCommand& command, const OutputStyle& style) 
   for (std::size_t n = 0; n < selected.size(); ++n) {
     const format::Artifact& artifact = bundle.reader.artifact(selected[n]);
     const std::string path = Utf8Name(Utf8Path(command.output) / Utf8Path(names[n]));
-    PANNIER_CHECK_OK(WriteToFile(bundle, converted, selected[n], effort, path).WithContext(Printable(command.bundle)));
     const bool is_converted = converted.Is(selected[n]);
     const std::uint64_t size = is_converted ? converted.size() : artifact.size();
-    if (style.json) {
-      files.push_back({{"artifact", ToText(artifact.name())},
-                       {"file", path},
-                       {"bytes", size},
-                       {"sha256", bundle.reader.has_digests() && !is_converted ? nlohmann::json(ToDigest(*artifact.sha256()).Hex())
-                                                                               : nlohmann::json()}});
-    } else if (!style.quiet) {
+    files.push_back({{"artifact", ToText(artifact.name())},
+                     {"file", path},
+                     {"bytes", size},
+                     {"sha256", bundle.reader.has_digests() && !is_converted ? nlohmann::json(ToDigest(*artifact.sha256()).Hex())
+                                                                             : nlohmann::json()}});
+    // The last that is read of the bundle for this file: one that is cut off later is no reason to refuse what is written.
+    PANNIER_CHECK_OK(WriteToFile(bundle, converted, selected[n], effort, path).WithContext(Printable(command.bundle)));
+    if (!style.json && !style.quiet) {
       progress.Clear();
       fmt::print("{}: {}\n", Printable(path), HumanSize(size));
     }
