@@ -59,7 +59,7 @@ std::string RoundTrip(const Folder& folder, const Bytes& host, const EmbedOption
   const Result<EmbedSummary> summary = TryEmbed(folder, host, options);
   INFO(summary.status().message());
   REQUIRE(summary.ok());
-  const std::string bundle = CheckSound(folder / "model.dylib", Text(host), folder);
+  std::string bundle = CheckSound(folder / "model.dylib", Text(host), folder);
   CHECK(OpenBundle(folder / "model.dylib").graph_json() == "{\"nodes\": [1, 2, 3]}");
   return bundle;
 }
