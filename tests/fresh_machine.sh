@@ -58,6 +58,7 @@ mirror() {
 make_machine() {
   [[ -x $machine/usr/bin/apt-get ]] && return
   debootstrap --variant=minbase --include=ca-certificates,git "$suite" "$machine" "$(mirror)"
+  : >"$machine/etc/apt/sources.list"  # debootstrap's own, which would say the same again
   local path
   for path in /etc/apt/sources.list /etc/apt/sources.list.d /etc/apt/apt.conf.d /etc/apt/trusted.gpg.d /etc/apt/keyrings /usr/share/keyrings \
     /usr/local/share/ca-certificates /etc/ssl/certs /etc/pip.conf /etc/npmrc /root/.npmrc /root/.config/pip /root/.m2; do
