@@ -87,11 +87,13 @@ class PANNIER_API TensorList {
   // Of views that are made on the way, hence an input iterator, though it may be copied and compared at will.
   class Iterator {
    public:
+    // NOLINTBEGIN(readability-identifier-naming): std::iterator_traits has these names
     using iterator_category = std::input_iterator_tag;
     using value_type = TensorView;
     using difference_type = std::ptrdiff_t;
     using pointer = void;
     using reference = TensorView;
+    // NOLINTEND(readability-identifier-naming)
 
     TensorView operator*() const { return {bundle_, index_}; }
     Iterator& operator++() {
