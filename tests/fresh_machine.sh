@@ -39,7 +39,8 @@ if [[ ${PANNIER_OWN_MOUNTS:-} != yes ]]; then
 fi
 
 # shellcheck disable=SC1091
-suite=${suite:-$(. /etc/os-release && echo "$VERSION_CODENAME")}
+own_suite=$(. /etc/os-release && echo "$VERSION_CODENAME")
+suite=${suite:-$own_suite}
 if [[ -z $folder ]]; then
   folder=$(mktemp -d)
   trap 'umount -R "$folder"/{proc,dev} 2>/dev/null || true; rm -rf "$folder"' EXIT
@@ -66,8 +67,9 @@ make_machine() {
     mkdir -p "$machine$(dirname "$path")"
     cp -rL --remove-destination "$path" "$machine$(dirname "$path")" 2>/dev/null || true
   done
-  # Sources of others than Debian are this machine's affair.
+  # Sources of others than Debian are this machine's affair; its own release, too.
   find "$machine/etc/apt/sources.list.d" -type f ! -name 'debian*' -delete
+  find "$machine"/etc/apt/sources.list "$machine/etc/apt/sources.list.d" -type f -exec sed -i "s/\\b$own_suite\\b/$suite/g" {} +
   chroot "$machine" useradd --create-home stranger
 }
 
