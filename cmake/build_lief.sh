@@ -36,6 +36,8 @@ readonly wanted="LIEF $version ${options[*]//$root/}"
 build() {
   # Templates' definitions are included without a guard, each by one source; in lief_unity.cmake's units sources share them.
   find "$work/lief-$version/src" -name '*.tcc' -exec sed -i '1i #pragma once' {} +
+  # From GCC 13 on no other header brings std::uint64_t along.
+  sed -i 's/^#include <exception>/#include <cstdint>\n&/' "$work/lief-$version/include/LIEF/exception.hpp"
   cmake -S "$work/lief-$version" -B "$work/build" -G Ninja -DCMAKE_INSTALL_PREFIX="$prefix" "${options[@]}" &&
     cmake --build "$work/build" &&
     cmake --install "$work/build"
