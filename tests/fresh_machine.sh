@@ -5,7 +5,7 @@
 # usage: tests/fresh_machine.sh [--suite SUITE] [--folder FOLDER] [--check]       as root; needs debootstrap
 #   --suite   Debian's release (default: that of this machine)
 #   --folder  where the machine is made, on a disk with 12 GB of room; one that is there is used again (default: a new one, removed)
-#   --check   also `./check`, as the user (an hour or so); without it, `./demo` alone
+#   --check   also `./check`, as the user (45 minutes on two cores); without it, `./demo` alone
 #
 # The new machine asks where this one does: apt's sources and keys, pip's and npm's settings and certificates are copied, proxies kept.
 set -euo pipefail
