@@ -19,9 +19,10 @@ import sys
 import tempfile
 
 import factory_blob
-import sweep
+from caged_run import run
+from elf_headers import Elf
+from sweep_library import BLOB
 
-BLOB = sweep.BLOB
 DATA = pathlib.Path(__file__).resolve().parent / "data" / "mlp"
 MODULE = b"\x07\0\0\0\0\0\0\0" + b"opaque\n"  # what a device module wrote: its own affair
 # A device's source code may look like the end of a blob.
@@ -67,7 +68,7 @@ class Test:
         print(f"skipped {name}: {why}")
 
     def run(self, *command):
-        return sweep.run(*command)
+        return run(*command)
 
     def embed(self, host, out, *options):
         return self.run(self.pannier, "embed", host, "--graph", DATA / "graph.json", "--params", DATA / "params.bin", "-q", "-o", out,
@@ -89,7 +90,7 @@ class Test:
 
     def blob(self, path):
         (address, size), = self.address(path, "dyn-syms")
-        return factory_blob.parse(sweep.Elf(path).at(address, size))
+        return factory_blob.parse(Elf(path).at(address, size))
 
     def check_own_blobs(self):
         graph, params = (DATA / "graph.json").read_bytes(), (DATA / "params.bin").read_bytes()
@@ -156,7 +157,7 @@ class Test:
         data = bytearray(bundle.read_bytes())
         (address, size), = self.address(bundle, "dyn-syms")
         blob = bytes(data).find(struct.pack("<Q", size - 8))
-        tables = [(offset, length) for name, offset, _, length in sweep.Elf(bundle).sections()
+        tables = [(offset, length) for name, offset, _, length in Elf(bundle).sections()
                   if name in (".dynsym", ".dynstr", ".gnu.hash", ".gnu.version")]
         generator = random.Random(7)
         places = {blob + at for at in (0, 8, 16, 24, 44, size - 1, size - 20)}
@@ -195,7 +196,7 @@ class Test:
     def blob_bytes(self):
         bundle = self.folder / "model.so"
         (address, size), = self.address(bundle, "dyn-syms")
-        return sweep.Elf(bundle).at(address, size)
+        return Elf(bundle).at(address, size)
 
 
 def main():
