@@ -17,7 +17,7 @@ readonly check_packages=(
   libcatch2-dev clang clang-format clang-tidy lld mold llvm binutils elfutils patchelf gdb musl-tools qemu-user xz-utils
   g++-aarch64-linux-gnu g++-arm-linux-gnueabihf g++-i686-linux-gnu g++-powerpc64le-linux-gnu g++-riscv64-linux-gnu g++-s390x-linux-gnu g++-powerpc-linux-gnu
   llvm-16 lld-16 osslsigncode openssl gcc-mingw-w64-x86-64 gcc-mingw-w64-i686 g++-mingw-w64-x86-64-posix g++-mingw-w64-i686-posix
-  wine wine64 dpkg-dev file zstd groff-base fish zsh chromium graphviz fonts-dejavu-core doxygen
+  wine wine64 dpkg-dev file zstd pylint groff-base fish zsh chromium graphviz fonts-dejavu-core doxygen
   rustc golang-go default-jdk-headless libjna-java npm
 )
 

@@ -42,16 +42,16 @@ def run(*command, environment=None):
         child = subprocess.Popen([str(word) for word in command], stdin=subprocess.DEVNULL, stdout=output,
                                  stderr=subprocess.STDOUT, env=environment, start_new_session=True)
         try:
-            status = child.wait(TIME_LIMIT)
+            status, is_late = child.wait(TIME_LIMIT), False
         except subprocess.TimeoutExpired:
-            status = None
+            status, is_late = -1, True
         try:
             os.killpg(child.pid, signal.SIGKILL)
-            if status is not None:
+            if not is_late:
                 ENDINGS.add("left processes behind")
         except ProcessLookupError:
             pass
-        if status is None:
+        if is_late:
             child.wait()
             ENDINGS.add(f"killed after {TIME_LIMIT} s")
             return Run(-1, f"no end after {TIME_LIMIT} s")

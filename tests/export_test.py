@@ -112,7 +112,7 @@ class Bundle:
 
     def is_refused(self, kind, why):
         """With a message, before anything is written."""
-        path, done = self.extract(kind)
+        _, done = self.extract(kind)
         message = f"pannier: {self.path}: --as {kind}: {why}"
         check(f"{kind} refuses", (done.returncode != 2 or message not in done.stderr.decode() or self.folder.exists()) and (done, message))
 

@@ -155,7 +155,7 @@ class Test:
         """Every byte of the blob counts, what is between tensors, too; and of the tables that moved."""
         bundle, flipped = self.folder / "model.so", self.folder / "flipped.so"
         data = bytearray(bundle.read_bytes())
-        (address, size), = self.address(bundle, "dyn-syms")
+        (_, size), = self.address(bundle, "dyn-syms")
         blob = bytes(data).find(struct.pack("<Q", size - 8))
         tables = [(offset, length) for name, offset, _, length in Elf(bundle).sections()
                   if name in (".dynsym", ".dynstr", ".gnu.hash", ".gnu.version")]

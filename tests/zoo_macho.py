@@ -70,11 +70,11 @@ class Slice:
         for _ in range(count):
             kind, size = struct.unpack_from("<II", data, at)
             self.commands.append((kind, at, size))
-            self.read_command(kind, at, size)
+            self.read_command(kind, at)
             at += size
         self.commands_end = at
 
-    def read_command(self, kind, at, size):
+    def read_command(self, kind, at):
         data = self.data
         if kind == LC_SEGMENT_64:
             name, address, memory, offset, in_file, *fixed, count, flags = struct.unpack_from("<16s4Q4I", data, at + 8)
@@ -354,7 +354,7 @@ def differences(before, after):
         found.append(f"{OUR_SEGMENT}: protections and flags {ours.fixed}, expected read only")
     if ours.offset + ours.size != linkedit.offset or ours.address + ours.memory != linkedit.address:
         found.append(f"{OUR_SEGMENT} and __LINKEDIT do not adjoin")
-    for name, (offset, size) in before.blobs.items():
+    for name, (_, size) in before.blobs.items():
         if name in ("signature", "chained fixups"):
             continue
         if name not in after.blobs:

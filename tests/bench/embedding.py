@@ -46,7 +46,7 @@ def contestants(programs: dict, work: pathlib.Path, payload: pathlib.Path) -> di
     found["libsui"] = shell("{} payload {} {} {} > /dev/null", sui, host, payload, out) if sui else None
     found["LIEF (Python)"] = None
     try:
-        import lief  # noqa: F401
+        import lief  # noqa: F401  pylint: disable=unused-import
         script = work / "add_section.py"
         script.write_text(LIEF_SCRIPT)
         found["LIEF (Python)"] = shell("{} {} {} {} {}", sys.executable, script, host, payload, out)

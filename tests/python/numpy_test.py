@@ -171,9 +171,11 @@ class NumpyTest(unittest.TestCase):
         data = self.embedded("zstd").read_bytes()
         bundle = pannier.open_bytes(data, check=pannier.Check.FULL)
         self.assertEqual(bundle.graph_json, (DATA / "graph.json").read_text())
-        for wrong, code in ((b"", None), (data[:3000], None), (b"\x7fELF" + bytes(100), None)):
-            with self.assertRaises(pannier.PannierError):
+        for wrong, code in ((b"", pannier.ErrorCode.UNSUPPORTED), (data[:3000], pannier.ErrorCode.MALFORMED),
+                            (b"\x7fELF" + bytes(100), pannier.ErrorCode.MALFORMED)):
+            with self.assertRaises(pannier.PannierError) as caught:
                 pannier.open_bytes(wrong)
+            self.assertEqual(caught.exception.code, code)
         with self.assertRaises(pannier.PannierError) as caught:
             pannier.load("no/such/file.so")
         self.assertEqual(caught.exception.code, pannier.ErrorCode.IO)

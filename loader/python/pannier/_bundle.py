@@ -7,7 +7,7 @@ import ctypes
 import enum
 import os
 from ctypes import byref, c_char_p, c_int, c_size_t, c_void_p
-from typing import TYPE_CHECKING, Any, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Iterator, Sequence
 
 from . import _dlpack
 from ._library import LIBRARY, ArtifactFacts, ErrorCode, LoadOptions, PannierError, TensorFacts, data_type_name
