@@ -28,7 +28,7 @@ find_package(Python3 REQUIRED COMPONENTS Interpreter)
 set(params "${CMAKE_CURRENT_BINARY_DIR}/loading.params")
 add_custom_command(OUTPUT "${params}"
   COMMAND Python3::Interpreter "${CMAKE_CURRENT_SOURCE_DIR}/foreign/make_params.py" "${params}"
-  DEPENDS foreign/make_params.py VERBATIM)
+  DEPENDS foreign/make_params.py params_file.py VERBATIM)
 foreach(codec store zstd planes)
   pannier_embed(LIBRARY "${host}" OUTPUT loading_${codec}.so CODEC ${codec} PARAMS "${params}")
   list(APPEND bundles loading_${codec}.so)

@@ -7,6 +7,8 @@ import subprocess
 import sys
 import tempfile
 
+import params_file
+
 checks = 0
 
 
@@ -22,17 +24,10 @@ def run(*command, status=0):
     return done.stdout
 
 
-def params_file(tensors):
+def params(tensors):
     """TVM's .params of {name: (shape, [float32 values])}."""
-    data = struct.pack("<QQQ", 0xF7E58D4F05049CB7, 0, len(tensors))
-    for name in tensors:
-        data += struct.pack("<Q", len(name)) + name.encode()
-    data += struct.pack("<Q", len(tensors))
-    for shape, values in tensors.values():
-        body = struct.pack(f"<{len(values)}f", *values)
-        data += struct.pack("<QQiiiBBH", 0xDD5E40F096B4A13F, 0, 1, 0, len(shape), 2, 32, 1)
-        data += struct.pack(f"<{len(shape)}q", *shape) + struct.pack("<q", len(body)) + body
-    return data
+    return params_file.pack((name, params_file.FLOAT32, shape, struct.pack(f"<{len(values)}f", *values))
+                            for name, (shape, values) in tensors.items())
 
 
 class Bundles:
@@ -68,33 +63,33 @@ class Bundles:
 def test_params(bundles):
     ramp = [float(i) for i in range(1000)]
     before = {"weight": ([10, 100], ramp), "bias": ([3], [1.0, 2.0, 3.0]), "scale": ([2], [0.5, 0.25])}
-    a = bundles.make(params=params_file(before))
-    same = bundles.diff(a, bundles.make(params=params_file(before)), differ=False)
+    a = bundles.make(params=params(before))
+    same = bundles.diff(a, bundles.make(params=params(before)), differ=False)
     check("equal", same["params"]["equal"], 3)
 
     values = ramp.copy()
     values[7] += 2.0
     values[990] -= 0.5
-    report = bundles.diff(a, bundles.make(params=params_file({**before, "weight": ([10, 100], values)})), differ=True)
+    report = bundles.diff(a, bundles.make(params=params({**before, "weight": ([10, 100], values)})), differ=True)
     check("changed", report["params"]["changed"],
           [{"name": "weight", "elements": 1000, "differing": 2, "greatest": 2.0, "mean": 1.25, "same_as": None}])
     check("others are equal", report["params"]["equal"], 2)
 
-    report = bundles.diff(a, bundles.make(params=params_file({**before, "weight": ([100, 10], ramp)})), differ=True)
+    report = bundles.diff(a, bundles.make(params=params({**before, "weight": ([100, 10], ramp)})), differ=True)
     check("reshaped", (report["params"]["changed"][0]["a_shape"], report["params"]["changed"][0]["b_shape"]), ([10, 100], [100, 10]))
 
     renamed = {"p0": before["weight"], "bias": before["bias"], "scale": before["scale"]}
-    report = bundles.diff(a, bundles.make(params=params_file(renamed)), differ=True)
+    report = bundles.diff(a, bundles.make(params=params(renamed)), differ=True)
     check("added", [(one["name"], one["same_as"]) for one in report["params"]["added"]], [("p0", "weight")])
     check("removed", [one["name"] for one in report["params"]["removed"]], ["weight"])
 
-    report = bundles.diff(a, bundles.make(params=params_file(before), options=["--codec", "store"]), differ=True)
+    report = bundles.diff(a, bundles.make(params=params(before), options=["--codec", "store"]), differ=True)
     check("values are equal", (report["params"]["changed"], report["params"]["equal"]), ([], 3))
     assert "weight" in [one["name"] for one in report["params"]["recoded"]], report
 
     nan = ramp.copy()
     nan[3] = float("nan")
-    report = bundles.diff(a, bundles.make(params=params_file({**before, "weight": ([10, 100], nan)})), differ=True)
+    report = bundles.diff(a, bundles.make(params=params({**before, "weight": ([10, 100], nan)})), differ=True)
     check("no number", (report["params"]["changed"][0]["differing"], report["params"]["changed"][0]["greatest"]), (1, None))
 
 

@@ -16,6 +16,7 @@ import tempfile
 import zipfile
 
 import own_python
+import params_file
 
 # NumPy's and safetensors' names of types, by DLPack's code, bits and lanes. None: the format has no such type.
 TYPES = {
@@ -71,17 +72,9 @@ def check(name, wrong):
         print(f"FAILED  {name}: {str(wrong)[:2000]}")
 
 
-def text_block(text):
-    return struct.pack("<Q", len(text.encode())) + text.encode()
-
-
-def params_file(tensors):
-    """TVM's format (src/tvm_params.h) of {name: (type, shape, bytes)}"""
-    blob = struct.pack("<QQQ", 0xF7E58D4F05049CB7, 0, len(tensors)) + b"".join(map(text_block, tensors)) + struct.pack("<Q", len(tensors))
-    for (code, bits, lanes), shape, content in tensors.values():
-        blob += struct.pack("<QQiiiBBH", 0xDD5E40F096B4A13F, 0, 1, 0, len(shape), code, bits, lanes)
-        blob += struct.pack(f"<{len(shape)}qq", *shape, len(content)) + content
-    return blob
+def pack(tensors):
+    """The .params file of {name: (kind, shape, bytes)}"""
+    return params_file.pack((name, *rest) for name, rest in tensors.items())
 
 
 def tensor(kind, shape):
@@ -101,7 +94,7 @@ class Bundle:
     def __init__(self, folder, name, tensors, *options):
         self.path = folder / f"{name}.so"
         self.folder = folder / name
-        (folder / "params").write_bytes(params_file(tensors))
+        (folder / "params").write_bytes(pack(tensors))
         subprocess.run([pannier, "embed", data / "linux-x86_64/lib.so", "--params", folder / "params", "--graph", data / "graph.json", "-o",
                         self.path, "--quiet", *options], check=True)
         self.tensors = tensors

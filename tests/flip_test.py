@@ -5,10 +5,11 @@ usage: flip_test.py PANNIER HOST [MEBIBYTES [FLIPS]]     (default: 16 and 150; a
 """
 import pathlib
 import random
-import struct
 import subprocess
 import sys
 import tempfile
+
+import params_file
 
 pannier, host = sys.argv[1], sys.argv[2]
 size = int(sys.argv[3]) << 20 if len(sys.argv) > 3 else 16 << 20
@@ -16,23 +17,19 @@ flips = int(sys.argv[4]) if len(sys.argv) > 4 else 150
 generator = random.Random(size)
 
 
-def write_params(path):
-    """four float32 tensors of values between 0.5 and 1"""
-    names = [b"p%d" % i for i in range(4)]
-    with open(path, "wb") as out:
-        out.write(struct.pack("<QQQ", 0xF7E58D4F05049CB7, 0, 4) + b"".join(struct.pack("<Q", len(n)) + n for n in names) + struct.pack("<Q", 4))
-        for _ in names:
-            out.write(struct.pack("<QQiiiBBHqq", 0xDD5E40F096B4A13F, 0, 1, 0, 1, 2, 32, 1, size // 16, size // 4))
-            data = bytearray(generator.randbytes(size // 4))
-            data[3::4] = b"\x3f" * (size // 16)
-            out.write(data)
+def tensors():
+    """Four of values between 0.5 and 1."""
+    for i in range(4):
+        data = bytearray(generator.randbytes(size // 4))
+        data[3::4] = b"\x3f" * (size // 16)
+        yield f"p{i}", params_file.FLOAT32, (size // 16,), data
 
 
 with tempfile.TemporaryDirectory() as folder:
     key, public, params, bundle = (f"{folder}/{name}" for name in ("key.pem", "key.pub", "params", "model.so"))
     subprocess.run(["openssl", "genpkey", "-quiet", "-algorithm", "ed25519", "-out", key], check=True)
     subprocess.run(["openssl", "pkey", "-in", key, "-pubout", "-out", public], check=True)
-    write_params(params)
+    pathlib.Path(params).write_bytes(params_file.pack(tensors()))
     tried = 0
     for codec in ("store", "auto"):
         subprocess.run([pannier, "embed", host, "--params", params, "-o", bundle, "--codec", codec, "--sign", key, "-q"], check=True)

@@ -6,10 +6,11 @@ usage: hostile_names_test.py PANNIER DATA_FOLDER
 import json
 import pathlib
 import re
-import struct
 import subprocess
 import sys
 import tempfile
+
+import params_file
 
 # Those that the format lets through as names of tensors, and those that only a graph, an artifact's content or a library may hold.
 MARKUP = ["<img src=x onerror=alert(1)>", "</script><script>alert(1)</script>", "\"><svg onload=alert(1)>", "a&amp;b", "'; --"]
@@ -18,17 +19,6 @@ CONTROL = ["\x1b[31mred\x1b[0m", "\x1b]0;title\x07", "bell\x07", "back\b\b\bspac
 
 # Nothing of this may reach a terminal but line ends: C0, DEL, C1, marks of direction, line and paragraph separators.
 FORBIDDEN = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
-
-
-def params_file(names):
-    data = struct.pack("<QQQ", 0xF7E58D4F05049CB7, 0, len(names))
-    for name in names:
-        data += struct.pack("<Q", len(name.encode())) + name.encode()
-    data += struct.pack("<Q", len(names))
-    for number, _ in enumerate(names):
-        body = struct.pack("<f", number)
-        data += struct.pack("<QQiiiBBHqq", 0xDD5E40F096B4A13F, 0, 1, 0, 1, 2, 32, 1, 1, len(body)) + body
-    return data
 
 
 def graph(names):
@@ -45,7 +35,7 @@ def main():
         work = pathlib.Path(folder)
         bundles = []
         for number, (tensors, nodes) in enumerate(((MARKUP + TURNED, MARKUP + TURNED + CONTROL), (["p0"], CONTROL[::-1] + ["x"]))):
-            (work / "params").write_bytes(params_file(tensors))
+            (work / "params").write_bytes(params_file.pack((name, params_file.FLOAT32, (1,), bytes(4)) for name in tensors))
             (work / "graph").write_text(graph(nodes))
             bundle = work / f"{number}.so"
             words = [pannier, "embed", f"{data}/mlp/linux-x86_64/lib.so", "--graph", work / "graph", "--params", work / "params", "-o", bundle]

@@ -8,6 +8,8 @@ import subprocess
 import sys
 import tempfile
 
+import params_file
+
 # In the file's order: name, dtype, code, bits, elements, what repeats (1: nothing, so that it is stored as it is).
 TENSORS = [("dense.weight", "float32", 2, 32, 4096, 7), ("conv.weight", "float32", 2, 32, 9000, 1), ("embed", "int8", 0, 8, 30000, 3),
            ("dense.bias", "float64", 2, 64, 64, 1), ("conv.bias", "int16", 0, 16, 100, 1), ("zeroes", "uint8", 1, 8, 500, 500)]
@@ -28,23 +30,12 @@ def values(bits, elements, period):
     return noise(size) if period == 1 else (noise(period * bits // 8) * (elements // period + 1))[:size]
 
 
-def write_params(path):
-    with open(path, "wb") as file:
-        file.write(struct.pack("<QQQ", 0xF7E58D4F05049CB7, 0, len(TENSORS)))
-        for name, *_ in TENSORS:
-            file.write(struct.pack("<Q", len(name)) + name.encode())
-        file.write(struct.pack("<Q", len(TENSORS)))
-        for _, _, code, bits, elements, period in TENSORS:
-            data = values(bits, elements, period)
-            file.write(struct.pack("<QQiii", 0xDD5E40F096B4A13F, 0, 1, 0, 1))  # on the CPU, of one dimension
-            file.write(struct.pack("<BBHqq", code, bits, 1, elements, len(data)) + data)
-
-
 def main():
     pannier, data = sys.argv[1], pathlib.Path(sys.argv[2])
     with tempfile.TemporaryDirectory() as folder:
         params, bundle = pathlib.Path(folder, "params"), pathlib.Path(folder, "model.so")
-        write_params(params)
+        params.write_bytes(params_file.pack((name, (code, bits, 1), (elements,), values(bits, elements, period))
+                                            for name, _, code, bits, elements, period in TENSORS))
         subprocess.run([pannier, "embed", data / "linux-x86_64" / "lib.so", "--params", params, "-o", bundle, "-q"], check=True)
 
         def inspect(*options, status=0):

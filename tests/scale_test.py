@@ -6,9 +6,10 @@ The params file is sparse; the bundle is not. Exit status 4: too little room on 
 import os
 import pathlib
 import shutil
-import struct
 import subprocess
 import sys
+
+import params_file
 
 pannier, probe, host, work = sys.argv[1:5]
 MIB = 1 << 20
@@ -17,12 +18,10 @@ MOST_MEMORY = 64 * MIB  # of the embedder, in all
 
 def write_params(path, count, size, data):
     """float32 tensors p0, p1, ... of `size` bytes; `data(i)` is what one ends with, all before is a hole"""
-    names = [b"p%d" % i for i in range(count)]
     with open(path, "wb") as out:
-        out.write(struct.pack("<QQQ", 0xF7E58D4F05049CB7, 0, count))
-        out.write(b"".join(struct.pack("<Q", len(name)) + name for name in names) + struct.pack("<Q", count))
+        out.write(params_file.head([f"p{i}" for i in range(count)]))
         for i in range(count):
-            out.write(struct.pack("<QQiiiBBHqq", 0xDD5E40F096B4A13F, 0, 1, 0, 1, 2, 32, 1, size // 4, size))
+            out.write(params_file.tensor_head(params_file.FLOAT32, (size // 4,), size))
             end = data(i)
             out.seek(size - len(end), os.SEEK_CUR)
             out.write(end)

@@ -38,6 +38,7 @@ import tempfile
 import time
 
 import caged_run
+import params_file
 from elf_headers import ET_DYN, Elf
 from sweep_library import TOOLS, Library, digest, generalised
 
@@ -56,27 +57,21 @@ STRIPS = {
     (22, 2, 2): "s390x-linux-gnu-strip",
 }
 
+
 def write_payload(folder):
     """A graph and two .params files: one small, one that compresses."""
     nodes = [{"op": "null", "name": f"p{i}", "inputs": []} for i in range(20)]
     (folder / "graph.json").write_text(json.dumps({"nodes": nodes, "arg_nodes": [], "heads": [[0, 0, 0]]}))
     tensors = {
-        "small": [("fc1.weight", 2, 32, (17, 33), struct.pack("<561f", *((i * 7919 % 1009) / 8 - 50 for i in range(561)))),
-                  ("int8", 0, 8, (300,), bytes((i * 7 + 1) % 256 for i in range(300))),
-                  ("scalar", 0, 64, (), struct.pack("<q", -1234567890123)),
-                  ("empty", 2, 32, (0, 3), b"")],
-        "large": [("fc1.weight", 2, 32, (300, 400), struct.pack("<120000f", *((i * i % 127) / 8 - 5 for i in range(120000)))),
-                  ("uint16", 1, 16, (5, 7), struct.pack("<35H", *(i * 259 + 1 for i in range(35))))],
+        "small": [("fc1.weight", (2, 32, 1), (17, 33), struct.pack("<561f", *((i * 7919 % 1009) / 8 - 50 for i in range(561)))),
+                  ("int8", (0, 8, 1), (300,), bytes((i * 7 + 1) % 256 for i in range(300))),
+                  ("scalar", (0, 64, 1), (), struct.pack("<q", -1234567890123)),
+                  ("empty", (2, 32, 1), (0, 3), b"")],
+        "large": [("fc1.weight", (2, 32, 1), (300, 400), struct.pack("<120000f", *((i * i % 127) / 8 - 5 for i in range(120000)))),
+                  ("uint16", (1, 16, 1), (5, 7), struct.pack("<35H", *(i * 259 + 1 for i in range(35))))],
     }
     for name, entries in tensors.items():
-        with open(folder / f"{name}.params", "wb") as file:
-            file.write(struct.pack("<QQQ", 0xF7E58D4F05049CB7, 0, len(entries)))
-            for tensor, *_ in entries:
-                file.write(struct.pack("<Q", len(tensor)) + tensor.encode())
-            file.write(struct.pack("<Q", len(entries)))
-            for _, code, bits, shape, data in entries:
-                file.write(struct.pack("<QQiii", 0xDD5E40F096B4A13F, 0, 1, 0, len(shape)))
-                file.write(struct.pack("<BBH", code, bits, 1) + struct.pack(f"<{len(shape)}qq", *shape, len(data)) + data)
+        (folder / f"{name}.params").write_bytes(params_file.pack(entries))
 
 
 def find_libraries(roots):

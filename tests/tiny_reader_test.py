@@ -5,11 +5,11 @@ import json
 import pathlib
 import random
 import re
-import struct
 import subprocess
 import sys
 import tempfile
 
+import params_file
 import tiny_reader
 
 pannier, data = sys.argv[1], pathlib.Path(sys.argv[2])
@@ -34,14 +34,9 @@ def compare(bundle):
     assert b"every byte" in output(*reader, bundle, "check")
 
 
-def params_file(tensors):
+def pack(tensors):
     """float32 tensors of the given bytes"""
-    names = [b"p%d" % i for i in range(len(tensors))]
-    out = struct.pack("<QQQ", 0xF7E58D4F05049CB7, 0, len(names)) + b"".join(struct.pack("<Q", len(n)) + n for n in names)
-    out += struct.pack("<Q", len(names))
-    for data in tensors:
-        out += struct.pack("<QQiiiBBHqq", 0xDD5E40F096B4A13F, 0, 1, 0, 1, 2, 32, 1, len(data) // 4, len(data)) + data
-    return out
+    return params_file.pack((f"p{i}", params_file.FLOAT32, (len(data) // 4,), data) for i, data in enumerate(tensors))
 
 
 golden = json.loads((here / "golden" / "expected.json").read_text())
@@ -71,9 +66,9 @@ with tempfile.TemporaryDirectory() as folder:
     # Equal tensors, and equal chunks of others.
     noise = random.Random(1).randbytes(300000)
     floats = bytes(0x3D if i % 4 == 3 else byte for i, byte in enumerate(noise))
-    pathlib.Path(folder, "equal.params").write_bytes(params_file([noise, floats, noise, floats + floats, floats[:262144] + noise, b""]))
+    pathlib.Path(folder, "equal.params").write_bytes(pack([noise, floats, noise, floats + floats, floats[:262144] + noise, b""]))
     # Small ones, which share chunks.
-    pathlib.Path(folder, "small.params").write_bytes(params_file([floats[at:at + size] for size in (4, 400, 2000) for at in range(0, 90000, size + 2996)]))
+    pathlib.Path(folder, "small.params").write_bytes(pack([floats[at:at + size] for size in (4, 400, 2000) for at in range(0, 90000, size + 2996)]))
     for codec in ("zstd", "planes", "auto"):
         output(pannier, "embed", hosts[0], "--params", f"{folder}/small.params", "-o", bundle, "--codec", codec)
         compare(bundle)

@@ -6,7 +6,12 @@ import importlib.util
 import pathlib
 import random
 import struct
+import sys
 from collections.abc import Iterable, Iterator
+
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[1]))
+import params_file
+sys.path.pop()  # the folder tests/tvm would pass for TVM
 
 try:
     import numpy as np
@@ -120,19 +125,12 @@ def noise(count: int, size: int) -> Iterator[Tensor]:
 
 
 def write_params(path: pathlib.Path, dtype: str, count: int, tensors: Iterable[Tensor]) -> pathlib.Path:
-    """As TVM's SaveParams does; src/tvm_params.h has the layout. Names must be p0, p1, ... where tensors are not a list."""
+    """Names must be p0, p1, ... where tensors are not a list."""
     names = [tensor.name for tensor in tensors] if isinstance(tensors, list) else [f"p{i}" for i in range(count)]
-    code, bits = DTYPES[dtype]
     with open(path, "wb") as out:
-        out.write(struct.pack("<QQQ", 0xF7E58D4F05049CB7, 0, count))
-        for name in names:
-            out.write(struct.pack("<Q", len(name.encode())) + name.encode())
-        out.write(struct.pack("<Q", count))
+        out.write(params_file.head(names))
         for tensor in tensors:
-            rank = len(tensor.shape)
-            out.write(
-                struct.pack(f"<QQiiiBBH{rank}qq", 0xDD5E40F096B4A13F, 0, 1, 0, rank, code, bits, 1, *tensor.shape,
-                            len(tensor.data)))
+            out.write(params_file.tensor_head((*DTYPES[dtype], 1), tensor.shape, len(tensor.data)))
             out.write(tensor.data)
     return path
 
