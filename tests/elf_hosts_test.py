@@ -69,12 +69,26 @@ SOURCES = {
     "huge.c": "char arena[3L << 29]; char *begin(void) { return arena; }",
     # Notes of several alignments and owners, more than a page of them, and one behind the code.
     "notes.s": "".join(f"""
-        .section .note.{name},"a",@note
+        .section .note.{name},"a",%note
         .balign {align}
         .long 4, {size}, 1
         .asciz "{name}"
         .fill {size}, 1, 0x2e
         """ for name, align, size in (("aaa", 4, 20), ("bbb", 8, 40), ("ccc", 4, 12), ("ddd", 16, 64))),
+    # As Android's NDK has it in every library: labels of the file's own, which only name what is there.
+    "identity.s": """
+        .section .note.android.ident,"a",%note
+        .balign 4
+        .type identity, %object
+        identity: .long note_data - note_name, note_end - note_data, 1
+        note_name: .asciz "Android"
+        note_data: .long 21
+        ndk_version: .fill 64, 1, 0x72
+        note_end: .size identity, . - identity
+        """,
+    # A note that code reads.
+    "read-note.c": '__attribute__((section(".note.mine"), used)) static const struct { int sizes[2], type; char name[4]; int value; }\n'
+                   'note = {{4, 4}, 1, "me", 7}; int answer(void) { return *(const volatile int *)&note.value; }\n',
     "notes-long.s": ".section .note.long,\"a\",@note\n.long 4, 5000, 1\n.asciz \"aaa\"\n.fill 5000, 1, 0x2e\n",
     # More sections than an ELF header can count.
     "many.py": "with open('many.s', 'w') as f: f.writelines(f'.section s{i},\"a\"\\n.byte 1\\n' for i in range(65400))",
@@ -136,6 +150,13 @@ HOSTS = [
     ("notes-several", f"{GCC} model.c notes.s", MAPPED),
     ("notes-several-lld", "clang -shared -fPIC -fuse-ld=lld -Wl,--build-id -o OUT model.c notes.s", MAPPED),
     ("notes-long", f"{GCC} model.c notes-long.s", MAPPED),
+    ("notes-identity", "clang -shared -fPIC -fuse-ld=lld -Wl,--build-id -o OUT model.c identity.s", MAPPED),
+    ("notes-identity-gnu", f"{GCC} model.c identity.s", MAPPED),
+    ("notes-read", "clang -shared -fPIC -fuse-ld=lld -o OUT read-note.c",
+     ("file only", ".note.mine follows the program headers and cannot be moved")),
+    # Their assemblers put a mapping symbol ($d) into every section.
+    *((f"notes-{triple}", f"{triple}-gcc -shared -fPIC -o OUT model.c notes.s identity.s", MAPPED)
+      for triple in ("aarch64-linux-gnu", "arm-linux-gnueabihf", "riscv64-linux-gnu")),
     ("lld-nognustack", "clang -shared -fPIC -fuse-ld=lld -Wl,-z,nognustack -o OUT model.c", MAPPED),
     ("lld-separate-code", "clang -shared -fPIC -fuse-ld=lld -Wl,-z,separate-code -o OUT model.c", MAPPED),
     ("mold-relr", f"{GCC} -fuse-ld=mold -Wl,--pack-dyn-relocs=relr model.c", MAPPED),

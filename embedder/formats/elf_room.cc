@@ -3,7 +3,7 @@
 // A thing may slide or leave only if we know every pointer to it:
 //   - a note (or .interp) is found through its program headers alone, so it slides, and they follow;
 //   - a table of the dynamic linker (.gnu.hash, .dynsym, ...) is found through one tag of the dynamic section, so it leaves.
-// Whatever a symbol points into stays: code may refer to it in ways that no table lists.
+// Whatever a symbol points into stays: code may refer to it in ways that no table lists. But some symbols only mark a place.
 #include "embedder/formats/elf_room.h"
 
 #include <algorithm>
@@ -72,12 +72,12 @@ const DynamicEntry* FindPointer(const HostModel& host, std::uint64_t address) {
 }
 
 // What symbols point to. Their addresses count, not their sections' numbers: linkers give __ehdr_start, which is the file's start,
-// the number of the first section. A symbol that stands for its section as a whole pins nothing.
+// the number of the first section. A symbol that may follow its section pins nothing.
 class Pins {
  public:
   explicit Pins(const HostModel& host) {
     for (const HostSymbol& symbol : host.symbols) {
-      if (!symbol.is_section_symbol) targets_.emplace_back(symbol.address, symbol.section);
+      if (!symbol.follows_section) targets_.emplace_back(symbol.address, symbol.section);
     }
     std::sort(targets_.begin(), targets_.end());
   }

@@ -18,8 +18,8 @@ using elf::DynamicEntry;
 struct HostSymbol {
   std::uint64_t address = 0;
   std::uint32_t section = 0;
-  bool is_section_symbol = false;  // stands for its section as a whole, so that it moves with it
-  std::uint64_t file_offset = 0;   // of the table's entry
+  bool follows_section = false;   // nothing refers to it, so that it may move with its section
+  std::uint64_t file_offset = 0;  // of the table's entry
 };
 
 struct HostModel : elf::DynamicFile {
@@ -32,8 +32,8 @@ struct HostModel : elf::DynamicFile {
 // The model borrows the bytes. Without relocation_reach: LIEF knows relocations.
 Result<HostModel> ReadElfHost(ByteView bytes);
 
-// All entries of the first table of this type, .dynsym or .symtab, defined or not. `type` is STT_OBJECT and so on.
-using SymbolFunction = std::function<Status(const HostSymbol& symbol, std::uint8_t type)>;
+// All entries of the first table of this type, .dynsym or .symtab, defined or not.
+using SymbolFunction = std::function<Status(const elf::Symbol& symbol, std::uint64_t file_offset)>;
 Status ForEachSymbol(const HostModel& model, std::uint32_t table_type, const SymbolFunction& function);
 
 }  // namespace pannier

@@ -35,11 +35,11 @@ template <typename Symbols>
 Status CompareSymbols(const Symbols& symbols, std::uint32_t table_type, const HostModel& model) {
   auto theirs = symbols.begin();
   const auto end = symbols.end();
-  return ForEachSymbol(model, table_type, [&](const HostSymbol& symbol, std::uint8_t type) -> Status {
+  return ForEachSymbol(model, table_type, [&](const elf::Symbol& symbol, std::uint64_t file_offset) -> Status {
     if (theirs == end) return {};
-    PANNIER_CHECK_OK(CheckAgreement("symbol's value", symbol.file_offset, symbol.address, theirs->value()));
-    PANNIER_CHECK_OK(CheckAgreement("symbol's section", symbol.file_offset, symbol.section, theirs->shndx()));
-    PANNIER_CHECK_OK(CheckAgreement("symbol's type", symbol.file_offset, type, LiefNumber(theirs->type())));
+    PANNIER_CHECK_OK(CheckAgreement("symbol's value", file_offset, symbol.value, theirs->value()));
+    PANNIER_CHECK_OK(CheckAgreement("symbol's section", file_offset, symbol.section, theirs->shndx()));
+    PANNIER_CHECK_OK(CheckAgreement("symbol's type", file_offset, symbol.info & 15, LiefNumber(theirs->type())));
     ++theirs;
     return {};
   });

@@ -136,18 +136,19 @@ std::uint32_t AppendName(std::string_view name, std::vector<std::uint8_t>& names
 
 std::uint64_t SymbolValueField(const elf::Header& header) { return header.is_64 ? 8 : 4; }
 
-// Symbols that stand for a section follow it: eu-elflint and debuggers compare the two.
+// Symbols that follow their section: eu-elflint and debuggers compare the two.
 template <typename Function>
-void ForEachSectionSymbol(const HostModel& host, const ElfPlacement& placement, const Function& function) {
+void ForEachMovedSymbol(const HostModel& host, const ElfPlacement& placement, const Function& function) {
   for (const HostSymbol& symbol : host.symbols) {
-    if (!symbol.is_section_symbol || symbol.section >= host.sections.size()) continue;
-    const auto address = NewAddress(placement, host.sections[symbol.section]);
-    if (address) function(symbol.file_offset + SymbolValueField(host.header), *address);
+    if (!symbol.follows_section || symbol.section >= host.sections.size()) continue;
+    const elf::Section& section = host.sections[symbol.section];
+    const auto address = NewAddress(placement, section);
+    if (address) function(symbol.file_offset + SymbolValueField(host.header), *address + (symbol.address - section.address));
   }
 }
 
-void EditSectionSymbols(const HostModel& host, const ElfPlacement& placement, Edits& edits) {
-  ForEachSectionSymbol(host, placement, [&](std::uint64_t field, std::uint64_t address) {
+void EditMovedSymbols(const HostModel& host, const ElfPlacement& placement, Edits& edits) {
+  ForEachMovedSymbol(host, placement, [&](std::uint64_t field, std::uint64_t address) {
     for (const MovedSection& moved : placement.moved) {
       if (field >= moved.old_offset && field - moved.old_offset < moved.size) return;  // edited in the copy: see MovedBytes
     }
@@ -159,7 +160,7 @@ void EditSectionSymbols(const HostModel& host, const ElfPlacement& placement, Ed
 std::vector<std::uint8_t> MovedBytes(const HostModel& host, const ElfPlacement& placement, const MovedSection& section) {
   const ByteView old = *host.bytes.Slice(section.old_offset, section.size);
   std::vector<std::uint8_t> bytes = section.grown.empty() ? std::vector<std::uint8_t>(old.begin(), old.end()) : section.grown;
-  ForEachSectionSymbol(host, placement, [&](std::uint64_t field, std::uint64_t address) {
+  ForEachMovedSymbol(host, placement, [&](std::uint64_t field, std::uint64_t address) {
     if (field < section.old_offset || !FitsWithin(field - section.old_offset, host.header.word_size(), bytes.size())) return;
     elf::EncodeWord(host.header, address, bytes.data() + (field - section.old_offset));
   });
@@ -341,7 +342,7 @@ Result<EditPlan> PlanElf(const HostModel& host, const ElfPlacement& placement, c
     EditSegments(host, segments, edits);
     EditSlidBytes(host, placement, edits);
     EditPointers(placement, edits);
-    EditSectionSymbols(host, placement, edits);
+    EditMovedSymbols(host, placement, edits);
   }
   if (!host.sections.empty())
     new_sections = WriteSectionHeaders(host, placement, sections, payload_end, segments.size(), plan, edits);
