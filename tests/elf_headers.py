@@ -40,6 +40,11 @@ class Elf:
                 return found if len(found) == size else None
         return None
 
+    def maps_dynamic(self):
+        """Is the dynamic section, of which program headers give file offset and address, mapped from there to there?"""
+        return all(self.at(address, size) == self.data[start:start + size]
+                   for kind, _, start, address, size, _ in self.segments if kind == PT_DYNAMIC)
+
     def sections(self):
         """Name, file offset, address and size of each section that is mapped with bytes of the file."""
         header = struct.Struct(self.order + ("IIQQQQ" if self.is_64 else "IIIIII"))

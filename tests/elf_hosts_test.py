@@ -205,6 +205,9 @@ HOSTS = [
     ("eu-stripped", f"{GCC} model.c && eu-strip OUT", MAPPED),
     ("llvm-stripped", f"{GCC} model.c && llvm-strip -s OUT", MAPPED),
     ("patchelf-rpath", f"{GCC} model.c && patchelf --set-rpath /a/path/that/does/not/fit/into/the/old/table OUT", MAPPED),
+    # Behind the program headers is what patchelf leaves of two sections, and the zeroes between them.
+    ("patchelf-marks", f"{GCC} -fcf-protection=none -Wl,--build-id=0x{'5a' * 60} model.c && "
+     "patchelf --set-rpath /a/path/that/does/not/fit/into/the/old/table OUT", MAPPED),
     ("patchelf-needed", f"{GCC} model.c && patchelf --add-needed libm.so.6 OUT", MAPPED),
     ("patchelf-twice", f"{GCC} model.c && patchelf --add-needed libm.so.6 OUT && patchelf --set-soname libmany.so.1 OUT",
      MAPPED),

@@ -207,8 +207,11 @@ class Library:
 
     def broken(self, bare):
         """Says so if the tool left the bare library unloadable; None if it did not."""
-        is_broken = bool(self.bare_load) and not self.probe("dlopen", bare)
-        return "the bare library does not load any more, either" if is_broken else None
+        if bool(self.bare_load) and not self.probe("dlopen", bare):
+            return "the bare library does not load any more, either"
+        if self.elf.maps_dynamic() and not Elf(bare).maps_dynamic():
+            return "the bare library's dynamic section is mapped wrongly, too"
+        return None
 
     def harm(self, before, after):
         return Elf(before).damage(Elf(after), len(self.elf.segments))

@@ -155,11 +155,16 @@ std::vector<Occupant> OccupantsOf(const HostModel& host, std::uint64_t table_end
   return occupants;
 }
 
-// Bytes that no table of the file accounts for may be overwritten if they are filler: one value all over (zero, or patchelf's 'X').
+// Bytes that no table of the file accounts for may be overwritten if they are filler: one value all over; or what patchelf leaves
+// of sections that it moved, runs of 'X', in newer versions of 'Z', with the zeroes that aligned them.
 bool IsFiller(const HostModel& host, std::uint64_t begin, std::uint64_t end) {
   if (begin >= end) return true;
   const auto gap = host.bytes.Slice(begin, end - begin);
-  return gap && std::all_of(gap->begin(), gap->end(), [&](std::uint8_t byte) { return byte == *gap->begin(); });
+  if (!gap) return false;
+  const auto is_made_of = [&gap](std::uint8_t one, std::uint8_t other) {
+    return std::all_of(gap->begin(), gap->end(), [=](std::uint8_t byte) { return byte == one || byte == other; });
+  };
+  return is_made_of(*gap->begin(), *gap->begin()) || is_made_of('X', 0) || is_made_of('Z', 0);
 }
 
 // Does the table, one entry longer, still lie in the segment that maps it, or else in none?
