@@ -280,6 +280,13 @@ class Trial:
         for kind, problem in problems.items():
             self.mark(name, f"{kind}: {problem}", explanations.get(kind))
 
+    def originals(self, bundle):
+        """What may be restored: the library; or, if a tool took the only slice out of a fat file (rcodesign does), that slice."""
+        originals = [self.specimen.path.read_bytes()]
+        if self.specimen.format == "Mach-O" and originals[0][:3] == b"\xca\xfe\xba" and bundle.read_bytes()[:3] != b"\xca\xfe\xba":
+            originals += [image.data for *_, image in zoo_macho.slices(originals[0])]
+        return originals
+
     def wrong_after(self, bundle, is_image_kept, judge):
         """What is wrong with a bundle that a tool changed, by kind."""
         wrong = {"payload": self.payload_wrong(bundle), "rules": new_in(self.findings(bundle), self.bare_findings)[:5]}
@@ -289,7 +296,7 @@ class Trial:
         is_same = filecmp.cmp(bundle, self.bundle, shallow=False)
         restored = self.folder / "restored"
         done = self.pannier("restore", bundle, "-o", restored)
-        if done and not filecmp.cmp(restored, self.specimen.path, shallow=False):
+        if done and restored.read_bytes() not in self.originals(bundle):
             wrong["restore"] = "made another file than the original"
         elif not done and (done.status != 2 or restored.exists() or is_same):
             wrong["restore"] = f"status {done.status}: {done.text[-200:]}"
