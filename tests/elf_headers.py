@@ -22,15 +22,16 @@ class Elf:
         offset, = struct.unpack_from(self.order + ("Q" if self.is_64 else "I"), data, 32 if self.is_64 else 28)
         size, count = struct.unpack_from(self.order + "HH", data, 54 if self.is_64 else 42)
         self.table = (offset, offset + size * count)
-        self.segments = []
+        self.segments, self.is_congruent = [], True
         for i in range(count):
             if self.is_64:
                 fields = struct.unpack_from(self.order + "IIQQQQQQ", data, offset + i * size)
-                kind, flags, start, address, _, in_file, in_memory, _ = fields
+                kind, flags, start, address, _, in_file, in_memory, align = fields
             else:
                 fields = struct.unpack_from(self.order + "IIIIIIII", data, offset + i * size)
-                kind, start, address, _, in_file, in_memory, flags, _ = fields
+                kind, start, address, _, in_file, in_memory, flags, align = fields
             self.segments.append((kind, flags, start, address, in_file, in_memory))
+            self.is_congruent &= kind != PT_LOAD or (address - start) % max(align, 1) == 0
 
     def at(self, address, size):
         """The file's bytes that are mapped there; None if there are fewer."""
@@ -40,10 +41,10 @@ class Elf:
                 return found if len(found) == size else None
         return None
 
-    def maps_dynamic(self):
-        """Is the dynamic section, of which program headers give file offset and address, mapped from there to there?"""
-        return all(self.at(address, size) == self.data[start:start + size]
-                   for kind, _, start, address, size, _ in self.segments if kind == PT_DYNAMIC)
+    def is_mappable(self):
+        """Are segments in step with their pages, and is the dynamic section mapped from the offset to the address that it has?"""
+        return self.is_congruent and all(self.at(address, size) == self.data[start:start + size]
+                                         for kind, _, start, address, size, _ in self.segments if kind == PT_DYNAMIC)
 
     def sections(self):
         """Name, file offset, address and size of each section that is mapped with bytes of the file."""

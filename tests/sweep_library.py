@@ -209,8 +209,8 @@ class Library:
         """Says so if the tool left the bare library unloadable; None if it did not."""
         if bool(self.bare_load) and not self.probe("dlopen", bare):
             return "the bare library does not load any more, either"
-        if self.elf.maps_dynamic() and not Elf(bare).maps_dynamic():
-            return "the bare library's dynamic section is mapped wrongly, too"
+        if self.elf.is_mappable() and not Elf(bare).is_mappable():
+            return "the bare library cannot be mapped any more, either"
         return None
 
     def harm(self, before, after):
