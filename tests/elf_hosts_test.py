@@ -240,6 +240,8 @@ HOSTS = [
     ("overlay", f"{GCC} model.c && dd if=main.c of=OUT bs=28 count=1 oflag=append conv=notrunc",
      refused("found 28 bytes behind the end of the ELF file (an overlay, at N), expected none; whoever reads them from the file's "
              "end would no longer find them")),
+    ("openharmony-signed", f"{GCC} model.c && objcopy --add-section .codesign=model.c OUT",
+     refused("found OpenHarmony's code signature (.codesign), which any change breaks; embed first, then sign")),
     ("text", "cp main.c OUT", refused("found a file of unknown format, expected a shared library")),
     ("nothing", "cp empty.c OUT", refused("found a file of unknown format, expected a shared library")),
 ]

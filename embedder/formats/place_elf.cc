@@ -78,6 +78,15 @@ Status CheckIsSharedLibrary(const HostModel& host) {
   return {};
 }
 
+// OpenHarmony maps code only from pages that have the hashes in this section (its developtools_hapsigner writes it).
+Status CheckIsUnsigned(const HostModel& host) {
+  for (const elf::Section& section : host.sections) {
+    if (section.name == ".codesign")
+      return Unsupported("found OpenHarmony's code signature (.codesign), which any change breaks; embed first, then sign");
+  }
+  return {};
+}
+
 Status CheckOverlay(const HostModel& host) {
   const std::uint64_t end = EndOfFileContent(host);
   const std::uint64_t size = host.bytes.size();
@@ -127,6 +136,7 @@ void PlaceMovedSections(ElfPlacement& placement) {
 
 Result<ElfPlacement> PlaceElfPayload(const HostModel& host, std::string_view exported) {
   PANNIER_CHECK_OK(CheckIsSharedLibrary(host));
+  PANNIER_CHECK_OK(CheckIsUnsigned(host));
   PANNIER_CHECK_OK(CheckOverlay(host));
   if (!host.sections.empty() && host.header.name_section == 0)
     return Unsupported("found section headers without names, expected both or none");
