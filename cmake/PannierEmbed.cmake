@@ -5,11 +5,11 @@
 #   pannier_embed(LIBRARY lib.so OUTPUT model.so GRAPH graph.json PARAMS params.bin)
 #       from a file made elsewhere; OUTPUT can then be a dependency like any other generated file
 #
-# Both also take ARTIFACTS NAME=FILE..., CODEC auto|store|zstd|planes, LEVEL N, SIGN KEY.pem (a private key) and AS_FACTORY (TVM loads the
-# bundle as an export of its own; TVM 0.7 needs TVM_VERSION 0.7, too). PANNIER_EXECUTABLE names the pannier to run where the package has
-# none for this machine (a cross build).
+# Both also take ARTIFACTS NAME=FILE..., CODEC auto|store|zstd|planes, LEVEL N, SIGN KEY.pem (a private key), STRICT (graph, params
+# and library that are not of one model are refused) and AS_FACTORY (TVM loads the bundle as an export of its own; TVM 0.7 needs
+# TVM_VERSION 0.7, too). PANNIER_EXECUTABLE names the pannier to run where the package has none for this machine (a cross build).
 function(pannier_embed)
-  cmake_parse_arguments(PARSE_ARGV 0 arg "AS_FACTORY" "TARGET;LIBRARY;OUTPUT;GRAPH;PARAMS;CODEC;LEVEL;SIGN;TVM_VERSION" "ARTIFACTS")
+  cmake_parse_arguments(PARSE_ARGV 0 arg "AS_FACTORY;STRICT" "TARGET;LIBRARY;OUTPUT;GRAPH;PARAMS;CODEC;LEVEL;SIGN;TVM_VERSION" "ARTIFACTS")
   if(arg_UNPARSED_ARGUMENTS)
     message(FATAL_ERROR "pannier_embed: found ${arg_UNPARSED_ARGUMENTS}, expected TARGET, or LIBRARY and OUTPUT, and what to embed")
   endif()
@@ -43,6 +43,9 @@ function(pannier_embed)
   endif()
   if(arg_LEVEL)
     list(APPEND options --level "${arg_LEVEL}")
+  endif()
+  if(arg_STRICT)
+    list(APPEND options --strict)
   endif()
   if(arg_AS_FACTORY)
     list(APPEND options --as-factory)

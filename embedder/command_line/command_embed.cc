@@ -10,6 +10,7 @@
 #include "embedder/command_line/terminal.h"
 #include "embedder/restore.h"
 #include "embedder/utf8_path.h"
+#include "embedder/view/misfits.h"
 #include "src/text.h"
 
 namespace pannier {
@@ -78,7 +79,7 @@ void PrintType(const TypeSummary& type) {
   fmt::print("\n");
 }
 
-void PrintSummary(const std::string& target, const EmbedSummary& summary, bool dry_run) {
+void PrintSummary(const std::string& target, const EmbedSummary& summary, const std::vector<std::string>& misfits, bool dry_run) {
   fmt::print("{}{}: {} (host {}, {} of its bytes changed)\n", dry_run ? "would write " : "", Printable(target),
              HumanSize(summary.bundle_size), HumanSize(summary.host_size), summary.host_bytes_changed);
   for (const ArtifactSummary& artifact : summary.artifacts) {
@@ -90,6 +91,7 @@ void PrintSummary(const std::string& target, const EmbedSummary& summary, bool d
     if (artifact.types.size() > shown) fmt::print("    and {} more types\n", artifact.types.size() - shown);
     if (!artifact.note.empty()) fmt::print("    kept as one blob, not per tensor: {}\n", artifact.note);
   }
+  for (const std::string& misfit : misfits) fmt::print("  not of one model: {}\n", misfit);
   if (!summary.is_mapped) {
     fmt::print(
         "  in the file only, not mapped by the OS: {}\n  (the loader reads it from the file; llvm-strip and eu-strip remove it)\n",
@@ -113,6 +115,11 @@ Result<int> RunEmbed(const EmbedCommand& command, const OutputStyle& style) {
     const auto size = std::filesystem::file_size(Utf8Path(artifact.path), ignored);
     if (!ignored) total += size;
   }
+  // What cannot be read Embed refuses, and says why.
+  const Result<std::vector<std::string>> found = FindMisfits(command.host, command.options.arch, command.artifacts);
+  const std::vector<std::string> misfits = found.ok() ? *found : std::vector<std::string>();
+  if (command.strict && !misfits.empty())
+    return Status(ErrorCode::kInvalidArgument, StrCat(Printable(command.host), ": not of one model: ", misfits.front()));
   Result<EmbedSummary> summary = [&] {
     Progress progress(!style.quiet && !style.json);
     progress.Begin("embedding", total);
@@ -122,9 +129,11 @@ Result<int> RunEmbed(const EmbedCommand& command, const OutputStyle& style) {
   }();
   if (!summary.ok()) return summary.TakeStatus();
   if (style.json) {
-    PrintJson(ToJson(target, *summary, command.options.dry_run));
+    nlohmann::json json = ToJson(target, *summary, command.options.dry_run);
+    json["misfits"] = misfits;
+    PrintJson(json);
   } else if (!style.quiet) {
-    PrintSummary(target, *summary, command.options.dry_run);
+    PrintSummary(target, *summary, misfits, command.options.dry_run);
   }
   return kExitDone;
 }

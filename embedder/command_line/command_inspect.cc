@@ -76,6 +76,7 @@ class BundlePrinter {
     PrintTitle();
     PrintLibrary();
     PrintPayload();
+    PrintMisfits();
     PrintSignatures();
     PrintFunctions();
     PrintArtifacts();
@@ -129,6 +130,10 @@ class BundlePrinter {
     Line("file digest", ShownText(json_["file_digest"]));
     Line("image digest", ShownText(json_["image_digest"]));
     Line("host sha-256", ShownText(json_["host_sha256"]));
+  }
+
+  void PrintMisfits() const {
+    for (const Json& misfit : json_["misfits"]) Line("not one model", ShownText(misfit), TextStyle::kBad);
   }
 
   void PrintSignatures() const {

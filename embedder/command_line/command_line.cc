@@ -73,6 +73,7 @@ void AddEmbed(CLI::App& app, CommandLine& arguments) {
       ->check(CLI::Range(1, 22).description(""));
   AddThreads(command, encode.threads);
   command.add_option("--sign", arguments.embed.options.sign_key, "sign with this key: see `pannier sign`")->type_name("KEY.pem");
+  command.add_flag("--strict", arguments.embed.strict, "refuse graph, params and library that are not of one model");
   command.add_flag("--force", arguments.embed.options.force, "HOST may be a bundle: what it carries is replaced");
   command.add_flag("--drop-signature", arguments.embed.options.drop_signature,
                    "HOST may be signed: leave its signature out, to be signed again afterwards");

@@ -28,6 +28,7 @@ struct EmbedCommand {
   std::string host;
   std::string output;  // empty: replaces the host
   std::vector<NamedPath> artifacts;
+  bool strict = false;  // what is not of one model is refused
   EmbedOptions options;
 };
 Result<int> RunEmbed(const EmbedCommand& command, const OutputStyle& style);

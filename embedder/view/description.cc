@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "embedder/restore.h"
+#include "embedder/view/misfits.h"
 #include "src/module_blob.h"
 #include "src/params_walk.h"
 #include "src/signature_check.h"
@@ -244,6 +245,7 @@ Result<Json> Describe(const OpenedBundle& bundle, const std::string& path, const
   DescribeSignatures(reader, keys, json);
   json["changes"] = DescribeChanges(bundle.file.bytes(), reader, library);
   PANNIER_TRY(json["artifacts"], DescribeArtifacts(reader));
+  PANNIER_TRY(json["misfits"], FindMisfits(bundle, library));
   return json;
 }
 

@@ -16,7 +16,6 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr std::uint64_t kLongestGraph = std::uint64_t{64} << 20;
 constexpr std::size_t kMostNodes = 1'000'000;
 constexpr std::size_t kMostEntries = 4'000'000;
 

@@ -47,9 +47,11 @@ struct GraphModel {
   std::vector<GraphInput> heads;
 };
 
+inline constexpr std::uint64_t kLongestGraph = std::uint64_t{64} << 20;
+
 // kMalformed where it is not such a graph.
 Result<GraphModel> ParseGraph(std::string_view json);
-// Of an artifact of up to 64 MiB.
+// Of an artifact of up to kLongestGraph bytes.
 Result<GraphModel> ReadGraph(const OpenedBundle& bundle, const format::Artifact& artifact);
 
 // The operators that TVM fused into a function, by its name: "tvmgen_default_fused_nn_dense_add_1" gives "nn_dense_add".

@@ -35,11 +35,12 @@ def run(*words: StrPath | None, accepts: Sequence[int] = (0,)) -> subprocess.Com
 
 def embed(host: StrPath, output: StrPath | None = None, *, graph: StrPath | None = None, params: StrPath | None = None,
           artifacts: Mapping[str, StrPath] | None = None, codec: str | None = None, level: int | None = None, threads: int = 0,
-          sign: StrPath | None = None, force: bool = False, drop_signature: bool = False, as_factory: bool = False,
-          tvm: str | None = None) -> dict[str, Any]:
+          sign: StrPath | None = None, strict: bool = False, force: bool = False, drop_signature: bool = False,
+          as_factory: bool = False, tvm: str | None = None) -> dict[str, Any]:
     """Puts files into a shared library: `pannier embed`. Without `output` the host is replaced. Returns what `--json` prints.
 
-    `codec` is "auto", "store", "zstd" or "planes"; without it, the tool's own choice. With `as_factory`, TVM 0.8 to 0.19 loads the
+    `codec` is "auto", "store", "zstd" or "planes"; without it, the tool's own choice. With `strict`, graph, params
+    and library that are not of one model are refused; else the result's "misfits" tell of it. With `as_factory`, TVM 0.8 to 0.19 loads the
     result as an export of its own (0.7: tvm="0.7"), and tensors are stored as they are.
     """
     words: list[StrPath] = ["embed", host, "--json", "--threads", str(threads)]
@@ -49,6 +50,7 @@ def embed(host: StrPath, output: StrPath | None = None, *, graph: StrPath | None
     words += ["--level", str(level)] if level is not None else []
     for name, path in (artifacts or {}).items():
         words += ["--artifact", f"{name}={os.fspath(path)}"]
+    words += ["--strict"] if strict else []
     words += ["--force"] if force else []
     words += ["--drop-signature"] if drop_signature else []
     words += ["--as-factory"] if as_factory else []

@@ -39,15 +39,15 @@ def _is_path(value: Any) -> bool:
 
 def export(library: Any, path: StrPath, *, graph: Any = None, params: Any = None, artifacts: Mapping[str, StrPath] | None = None,
            codec: str | None = None, level: int | None = None, threads: int = 0, sign: StrPath | None = None,
-           as_factory: bool = False, tvm: str | None = None, **export_library: Any) -> dict[str, Any]:
+           strict: bool = False, as_factory: bool = False, tvm: str | None = None, **export_library: Any) -> dict[str, Any]:
     """Makes one shared library of what TVM compiled.
 
     `library` is what `relay.build` returns (anything with get_lib, get_graph_json and get_params), what `tvm.compile` or
     `relax.build` returns (anything with export_library), or the path of a library. `graph` is JSON text or the path of a file;
     `params` is {name: tensor}, what relax.frontend.detach_params gives, or the path of a .params file. Both replace what `library`
-    itself has. `codec`, `level` and `threads` are those of `pannier embed`; `sign` is the path of a private key. With `as_factory`,
-    TVM 0.8 to 0.19 loads the result as an export of its own, without pannier (0.7: tvm="0.7"). What else is given goes to TVM's
-    export_library.
+    itself has. `codec`, `level`, `threads` and `strict` are those of `pannier embed`; `sign` is the path of a private key. With
+    `as_factory`, TVM 0.8 to 0.19 loads the result as an export of its own, without pannier (0.7: tvm="0.7"). What else is given goes
+    to TVM's export_library.
     """
     with tempfile.TemporaryDirectory(dir=pathlib.Path(path).resolve().parent, prefix=".pannier-export-") as folder:
         work = pathlib.Path(folder)
@@ -70,7 +70,7 @@ def export(library: Any, path: StrPath, *, graph: Any = None, params: Any = None
                 _params.write(file, _named(params))
             params = work / "params.bin"
         return _tool.embed(host, path, graph=graph, params=params, artifacts=artifacts, codec=codec, level=level, threads=threads,
-                           sign=sign, as_factory=as_factory, tvm=tvm)
+                           sign=sign, strict=strict, as_factory=as_factory, tvm=tvm)
 
 
 def _cpu(device: Any) -> Any:
