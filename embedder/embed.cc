@@ -286,6 +286,9 @@ Result<EmbedSummary> Embed(const std::string& host_path, const std::vector<Named
       (is_fat ? OpenFat(file, options, artifacts.size(), fat, parts) : OpenPart({}, bytes, options, artifacts.size(), parts))
           .WithContext(Printable(host_path)));
   PANNIER_TRY(const std::vector<ArtifactInput> inputs, OpenArtifacts(artifacts));
+  for (const Part& part : parts) {
+    if (options.check) PANNIER_CHECK_OK(options.check(part.host->bytes(), inputs));
+  }
 
   Signer signer;
   if (!options.sign_key.empty()) {

@@ -3,6 +3,7 @@
 #define PANNIER_EMBEDDER_EMBED_H_
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -10,9 +11,13 @@
 #include "embedder/content/encoder.h"
 #include "embedder/edit_plan.h"
 #include "embedder/layout.h"
+#include "src/bytes.h"
 #include "src/result.h"
 
 namespace pannier {
+
+// Asked for each library (of a fat host: each slice) before anything is written; its error is Embed's.
+using EmbedCheck = std::function<Status(ByteView library, const std::vector<ArtifactInput>& inputs)>;
 
 struct EmbedOptions {
   EncodeOptions encode;
@@ -25,6 +30,7 @@ struct EmbedOptions {
   // TVM's own loader takes the bundle for an export of its own. Empty, or what it calls a graph executor's factory: kFactoryKey and
   // so on (src/module_blob.h). Only with CodecChoice::kStore.
   std::string factory_key;
+  EmbedCheck check;  // empty: nobody is asked
 };
 
 struct ArtifactSummary {

@@ -115,16 +115,19 @@ Result<int> RunEmbed(const EmbedCommand& command, const OutputStyle& style) {
     const auto size = std::filesystem::file_size(Utf8Path(artifact.path), ignored);
     if (!ignored) total += size;
   }
-  // What cannot be read Embed refuses, and says why.
-  const Result<std::vector<std::string>> found = FindMisfits(command.host, command.options.arch, command.artifacts);
-  const std::vector<std::string> misfits = found.ok() ? *found : std::vector<std::string>();
-  if (command.strict && !misfits.empty())
-    return Status(ErrorCode::kInvalidArgument, StrCat(Printable(command.host), ": not of one model: ", misfits.front()));
+  std::vector<std::string> misfits;  // of a fat host: of the first slice that has some
+  const auto check = [&](ByteView library, const std::vector<ArtifactInput>& inputs) -> Status {
+    if (!misfits.empty()) return {};
+    PANNIER_TRY(misfits, FindMisfits(library, inputs));
+    if (!command.strict || misfits.empty()) return {};
+    return {ErrorCode::kInvalidArgument, StrCat(Printable(command.host), ": not of one model: ", misfits.front())};
+  };
   Result<EmbedSummary> summary = [&] {
     Progress progress(!style.quiet && !style.json);
     progress.Begin("embedding", total);
     EmbedOptions options = command.options;
     options.encode.progress = &progress;
+    options.check = check;
     return Embed(command.host, command.artifacts, target, options);
   }();
   if (!summary.ok()) return summary.TakeStatus();

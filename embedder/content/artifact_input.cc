@@ -23,6 +23,7 @@ Result<std::vector<ArtifactInput>> OpenArtifacts(const std::vector<NamedPath>& p
     }
     ArtifactInput input;
     input.name = entry.name;
+    input.path = entry.path;
     PANNIER_TRY(FileSource file, FileSource::Open(entry.path).WithContext(Printable(entry.path)));
     input.file = std::make_shared<const FileSource>(std::move(file));
     if (entry.name == kParamsArtifact) {

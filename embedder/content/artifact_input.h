@@ -15,6 +15,7 @@ namespace pannier {
 
 struct ArtifactInput {
   std::string name;
+  std::string path;
   std::shared_ptr<const FileSource> file;
   std::optional<ParamsFile> params;  // for the artifact `params`, when it is TVM's .params
   std::string why_opaque;            // why a params file is kept as one blob; empty otherwise

@@ -2,7 +2,6 @@
 #include "embedder/view/misfits.h"
 
 #include <algorithm>
-#include <optional>
 #include <set>
 #include <string_view>
 #include <unordered_map>
@@ -10,7 +9,6 @@
 
 #include "embedder/view/graph_model.h"
 #include "src/exported_symbol.h"
-#include "src/macho_file.h"
 #include "src/module_blob.h"
 #include "src/params_walk.h"
 #include "src/text.h"
@@ -110,16 +108,6 @@ bool HasModules(ByteView library) {
   return !blob.ok() || blob->has_value();
 }
 
-// Of a fat file.
-std::optional<ByteView> SliceOf(ByteView file, const std::string& arch) {
-  const Result<macho::FatFile> fat = macho::ParseFat(file, file.size());
-  if (!fat.ok()) return std::nullopt;
-  for (const macho::Slice& slice : fat->slices) {
-    if (arch.empty() || arch == macho::ArchName(slice.cpu_type, slice.cpu_subtype)) return file.Slice(slice.offset, slice.size);
-  }
-  return std::nullopt;
-}
-
 const ArtifactInput* Find(const std::vector<ArtifactInput>& inputs, std::string_view name) {
   const auto found = std::find_if(inputs.begin(), inputs.end(), [&](const ArtifactInput& input) { return input.name == name; });
   return found != inputs.end() ? &*found : nullptr;
@@ -127,14 +115,13 @@ const ArtifactInput* Find(const std::vector<ArtifactInput>& inputs, std::string_
 
 }  // namespace
 
-Result<std::vector<std::string>> FindMisfits(const std::string& host_path, const std::string& arch,
-                                             const std::vector<NamedPath>& artifacts) {
+Result<std::vector<std::string>> FindMisfits(ByteView library, const std::vector<ArtifactInput>& inputs) {
   std::vector<std::string> misfits;
-  PANNIER_TRY(const std::vector<ArtifactInput> inputs, OpenArtifacts(artifacts));
   const ArtifactInput* const graph_input = Find(inputs, kGraphArtifact);
   if (graph_input == nullptr || graph_input->file->size() > kLongestGraph) return misfits;
-  PANNIER_TRY(const MappedFile text, MappedFile::Map(graph_input->file->fd(), 0, graph_input->file->size()));
-  const Result<GraphModel> graph = ParseGraph(text.bytes().text());
+  std::string text(graph_input->file->size(), '\0');
+  PANNIER_CHECK_OK(graph_input->file->ReadAt(0, text.data(), text.size()).WithContext(Printable(graph_input->path)));
+  const Result<GraphModel> graph = ParseGraph(text);
   if (!graph.ok()) return misfits;
   LookForOperators(*graph, misfits);
 
@@ -145,11 +132,9 @@ Result<std::vector<std::string>> FindMisfits(const std::string& host_path, const
       tensors.push_back({tensor.name, DataTypeName(tensor.dtype), tensor.shape});
     CompareParamsWithGraph(tensors, *graph, misfits);
   }
-  PANNIER_TRY(const MappedFile host, MappedFile::Open(host_path));
-  const auto library = macho::HasFatMagic(host.bytes()) ? SliceOf(host.bytes(), arch) : host.bytes();
-  if (!library || HasModules(*library)) return misfits;
-  PANNIER_TRY(const LibraryFacts facts, ReadLibraryFacts(*library));
-  LookForFunctions(*graph, facts, misfits);
+  if (HasModules(library)) return misfits;
+  const Result<LibraryFacts> facts = ReadLibraryFacts(library);
+  if (facts.ok()) LookForFunctions(*graph, *facts, misfits);
   return misfits;
 }
 

@@ -10,6 +10,7 @@
 #include "embedder/content/artifact_input.h"
 #include "embedder/opened_bundle.h"
 #include "embedder/view/library_facts.h"
+#include "src/bytes.h"
 #include "src/result.h"
 
 namespace pannier {
@@ -17,9 +18,8 @@ namespace pannier {
 // One text each; empty: they fit, as far as can be seen. Only what is there is compared, and a graph that is none counts as absent.
 // Functions are not looked for in a library that has modules of its own (TVM's blob), from which they may come.
 //
-// Of what is to be embedded; `arch`: which slice of a fat host, empty: the first. An error where a file cannot be read.
-Result<std::vector<std::string>> FindMisfits(const std::string& host_path, const std::string& arch,
-                                             const std::vector<NamedPath>& artifacts);
+// Of what is to be embedded. Errors are those of reading.
+Result<std::vector<std::string>> FindMisfits(ByteView library, const std::vector<ArtifactInput>& inputs);
 
 // Of a bundle; `library`: what its file says.
 Result<std::vector<std::string>> FindMisfits(const OpenedBundle& bundle, const LibraryFacts& library);

@@ -265,6 +265,7 @@ Result<Json> MakeReport(const OpenedBundle& bundle, const std::string& path, con
   report["map"] = MapJson(bundle.file.bytes(), reader, library);
   if (!report["changes"].is_null()) notes.push_back(StrCat("embedding changed ", ChangesText(report["changes"])));
   FillIn(report, tensors, problems);
+  for (const Json& misfit : report["misfits"]) problems.push_back("not of one model: " + misfit.get<std::string>());
   MakePrintable(report);
   MakePrintable(tensors);
   report["tensors"] = std::move(tensors);
