@@ -42,9 +42,11 @@ class Elf:
         return None
 
     def is_mappable(self):
-        """Are segments in step with their pages, and is the dynamic section mapped from the offset to the address that it has?"""
-        return self.is_congruent and all(self.at(address, size) == self.data[start:start + size]
-                                         for kind, _, start, address, size, _ in self.segments if kind == PT_DYNAMIC)
+        """Are segments in step with their pages and apart, and is the dynamic section mapped from its offset to its address?"""
+        loads = sorted((address, address + size) for kind, _, _, address, _, size in self.segments if kind == PT_LOAD)
+        are_apart = all(end <= begin for (_, end), (begin, _) in zip(loads, loads[1:]))
+        return self.is_congruent and are_apart and all(self.at(address, size) == self.data[start:start + size]
+                                                       for kind, _, start, address, size, _ in self.segments if kind == PT_DYNAMIC)
 
     def sections(self):
         """Name, file offset, address and size of each section that is mapped with bytes of the file."""
