@@ -207,8 +207,9 @@ class Library:
 
     def broken(self, bare):
         """Says so if the tool left the bare library unloadable; None if it did not."""
-        if bool(self.bare_load) and not self.probe("dlopen", bare):
-            return "the bare library does not load any more, either"
+        if self.bare_load:
+            return None if self.probe("dlopen", bare) else "the bare library does not load any more, either"
+        # What cannot be loaded here is judged by its headers.
         if self.elf.is_mappable() and not Elf(bare).is_mappable():
             return "the bare library cannot be mapped any more, either"
         return None

@@ -156,7 +156,7 @@ std::vector<Occupant> OccupantsOf(const HostModel& host, std::uint64_t table_end
 }
 
 // Bytes that no table of the file accounts for may be overwritten if they are filler: one value all over; or what patchelf leaves
-// of sections that it moved, runs of 'X', in newer versions of 'Z', with the zeroes that aligned them.
+// of sections that it moved, runs of 'X' or, by its version, 'Z', with the zeroes that aligned them.
 bool IsFiller(const HostModel& host, std::uint64_t begin, std::uint64_t end) {
   if (begin >= end) return true;
   const auto gap = host.bytes.Slice(begin, end - begin);

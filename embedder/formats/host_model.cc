@@ -21,7 +21,7 @@ constexpr std::uint16_t kMachineArm = 40;
 constexpr std::uint16_t kMachineAArch64 = 183;
 constexpr std::uint16_t kMachineRiscV = 243;
 
-// Notes by which an operating system knows its own; its start files define them, and labels in them (Android's NDK seven) that
+// Notes by which an operating system knows its own; its start files define them, and labels in them (Android's NDK six) that
 // nothing refers to. Labels in other notes may be used: Crashpad's code refers to its own note.
 constexpr std::array<std::string_view, 3> kIdentityNotes = {".note.android.ident", ".note.ohos.ident", ".note.ABI-tag"};
 
